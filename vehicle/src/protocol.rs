@@ -1,0 +1,208 @@
+//! The words a car and the platform exchange. A car always calls; the answer to its heartbeat
+//! carries the next order. Ids are TypeIDs in text (`lease_01h...`), opaque to the car.
+
+use serde::{Deserialize, Serialize};
+
+/// SHA-256 of a blob in 64 lower-case hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Digest(pub String);
+
+/// What executes a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Runtime {
+    /// A WebAssembly module that speaks the guest ABI.
+    Wasm,
+    /// An ONNX model with one input and one output; blobs are `.npy` tensors.
+    Onnx,
+}
+
+/// Gear selector, as Tesla's fleet telemetry reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Gear {
+    P,
+    R,
+    N,
+    D,
+}
+
+/// `DetailedChargeState` of Tesla's fleet telemetry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChargeState {
+    Disconnected,
+    NoPower,
+    Starting,
+    Charging,
+    Complete,
+    Stopped,
+}
+
+/// One telemetry frame. Names and meanings are those of Tesla's fleet telemetry; a missing field
+/// is unknown, and unknown counts as "no" wherever it is asked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Telemetry {
+    pub gear: Option<Gear>,
+    /// Miles per hour.
+    pub vehicle_speed: Option<f32>,
+    pub driver_seat_occupied: Option<bool>,
+    pub locked: Option<bool>,
+    pub service_mode: Option<bool>,
+    pub valet_mode: Option<bool>,
+    pub detailed_charge_state: Option<ChargeState>,
+    /// State of charge, percent, 0 to 100.
+    pub soc: Option<f32>,
+    /// Warmest battery module, degrees Celsius.
+    pub module_temp_max: Option<f32>,
+}
+
+/// What a car says at each poll: how it is, and how its attempt goes. A terminal report is sent
+/// again until a heartbeat that carried it was answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    pub telemetry: Telemetry,
+    pub attempt: Option<AttemptReport>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptReport {
+    pub attempt_id: String,
+    pub state: AttemptState,
+}
+
+/// `metered_us` is the sandbox's wall time spent on this attempt, in microseconds: queueing on
+/// the car is not in it. It is a claim; the platform bills the least of it, what it saw itself,
+/// and the lease's term.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum AttemptState {
+    /// `progress_ppm`: what the program says of itself, parts per million; never used for money.
+    Running {
+        progress_ppm: u32,
+        metered_us: i64,
+    },
+    Completed {
+        output: Digest,
+        metered_us: i64,
+    },
+    /// Stopped on order or by the driver, with a checkpoint that another car can resume from.
+    Checkpointed {
+        checkpoint: Digest,
+        metered_us: i64,
+    },
+    /// Stopped on order or by the driver; nothing to resume from.
+    Vacated {
+        metered_us: i64,
+    },
+    Failed {
+        fault: Fault,
+        code: FailureCode,
+        message: String,
+        metered_us: i64,
+    },
+}
+
+impl AttemptState {
+    pub fn is_terminal(&self) -> bool {
+        !matches!(self, Self::Running { .. })
+    }
+}
+
+/// Whose budget a failure is charged to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    Program,
+    Car,
+}
+
+/// Why an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureCode {
+    /// Malformed, unsupported feature or operator, unknown import.
+    InvalidProgram,
+    /// The input cannot be read as what the program takes.
+    InvalidInput,
+    Trap,
+    NonZeroExit,
+    FuelExhausted,
+    MemoryExceeded,
+    CpuTimeExceeded,
+    WallTimeExceeded,
+    OutputExceeded,
+    CheckpointExceeded,
+    HostCallsExceeded,
+    /// The worker died and no limit explains it.
+    WorkerDied,
+    /// The car could not fetch the program or the input.
+    BlobUnavailable,
+}
+
+/// Hard limits of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Units of the interpreter's fuel (WASM).
+    pub fuel: u64,
+    pub cpu_ms: u32,
+    pub wall_ms: u32,
+    pub memory_bytes: u64,
+    pub output_bytes: u64,
+    pub checkpoint_bytes: u64,
+    pub host_calls: u64,
+    /// Time between the word to leave and the kill.
+    pub grace_ms: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            fuel: 1_000_000_000_000,
+            cpu_ms: 600_000,
+            wall_ms: 900_000,
+            memory_bytes: 256 << 20,
+            output_bytes: 64 << 20,
+            checkpoint_bytes: 16 << 20,
+            host_calls: 10_000_000,
+            grace_ms: 2_000,
+        }
+    }
+}
+
+/// Run this attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    pub lease_id: String,
+    pub attempt_id: String,
+    pub runtime: Runtime,
+    pub program: Digest,
+    pub input: Digest,
+    /// Resume from here.
+    pub checkpoint: Option<Digest>,
+    pub limits: Limits,
+}
+
+/// Why the platform wants the car to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VacateReason {
+    TermOver,
+    Cancelled,
+    ConsentWithdrawn,
+    NotEligible,
+    /// The attempt is not (or no longer) this car's: drop it, keep nothing.
+    NotYours,
+}
+
+/// The answer to a heartbeat. At most one of `order` and `vacate` is set. An order for the
+/// attempt that already runs is a repetition and changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeartbeatReply {
+    /// Poll again after this many milliseconds, or at once when the attempt ends or the driver
+    /// returns.
+    pub next_poll_ms: u32,
+    pub order: Option<Order>,
+    pub vacate: Option<VacateReason>,
+}
