@@ -1,0 +1,13 @@
+DROP TABLE attempt;
+DROP TABLE lease;
+DROP TABLE cell_price;
+DROP TABLE clearing;
+DROP TABLE task;
+DROP TABLE bid;
+DROP TABLE job;
+DROP TABLE presence;
+DROP TABLE consent;
+DROP TABLE vehicle;
+DROP TABLE hardware_class;
+DROP TABLE region;
+DROP TABLE market;

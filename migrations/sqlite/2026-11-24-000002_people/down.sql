@@ -1,0 +1,10 @@
+DROP TABLE outbox;
+DROP TABLE idempotency;
+DROP TABLE payout;
+DROP TABLE bank_file;
+DROP TABLE deposit;
+DROP TABLE blob;
+DROP TABLE signing_key;
+DROP TABLE payout_account;
+DROP TABLE party_profile;
+DROP TABLE party;

@@ -1,0 +1,413 @@
+//! The tables as Diesel sees them; `migrations/` is the truth, and a test compares the two.
+
+use diesel::{allow_tables_to_appear_in_same_query, table};
+
+table! {
+    asset (code) {
+        code -> Text,
+        scale -> Integer,
+        redemption_asset -> Nullable<Text>,
+        redemption_ppm -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    account (id) {
+        id -> Binary,
+        code -> Text,
+        party_id -> Binary,
+        asset -> Text,
+        side -> Text,
+        may_overdraw -> Bool,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    balance (account_id) {
+        account_id -> Binary,
+        posted -> BigInt,
+        held -> BigInt,
+        entries -> BigInt,
+    }
+}
+
+table! {
+    ledger_transaction (id) {
+        id -> Binary,
+        key -> Text,
+        fingerprint -> Binary,
+        kind -> Text,
+        subject -> Text,
+        posted_at -> BigInt,
+        effective_at -> BigInt,
+    }
+}
+
+table! {
+    entry (transaction_id, line) {
+        transaction_id -> Binary,
+        line -> Integer,
+        account_id -> Binary,
+        amount -> BigInt,
+        number -> BigInt,
+        balance_after -> BigInt,
+    }
+}
+
+table! {
+    hold (id) {
+        id -> Binary,
+        key -> Text,
+        fingerprint -> Binary,
+        account_id -> Binary,
+        amount -> BigInt,
+        captured -> BigInt,
+        released -> BigInt,
+        open -> Bool,
+        subject -> Text,
+        expires_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    hold_event (hold_id, number) {
+        hold_id -> Binary,
+        number -> Integer,
+        kind -> Text,
+        amount -> BigInt,
+        transaction_id -> Nullable<Binary>,
+        at -> BigInt,
+    }
+}
+
+table! {
+    party (id) {
+        id -> Binary,
+        role -> Text,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    party_profile (party_id) {
+        party_id -> Binary,
+        email -> Text,
+        name -> Text,
+        password_hash -> Text,
+    }
+}
+
+table! {
+    payout_account (party_id) {
+        party_id -> Binary,
+        holder -> Text,
+        iban -> Text,
+        updated_at -> BigInt,
+    }
+}
+
+table! {
+    signing_key (id) {
+        id -> Text,
+        private -> Binary,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    blob (digest, party_id) {
+        digest -> Text,
+        party_id -> Binary,
+        size -> BigInt,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    deposit (id) {
+        id -> Binary,
+        customer_id -> Binary,
+        asset -> Text,
+        amount -> BigInt,
+        source -> Text,
+        reference -> Text,
+        state -> Text,
+        transaction_id -> Nullable<Binary>,
+        confirmed_by -> Nullable<Binary>,
+        created_at -> BigInt,
+        confirmed_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    bank_file (id) {
+        id -> Binary,
+        content -> Text,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    payout (id) {
+        id -> Binary,
+        owner_id -> Binary,
+        asset -> Text,
+        amount -> BigInt,
+        state -> Text,
+        hold_id -> Binary,
+        transaction_id -> Nullable<Binary>,
+        bank_file_id -> Nullable<Binary>,
+        approved_by -> Nullable<Binary>,
+        requested_at -> BigInt,
+        approved_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    idempotency (party_id, key) {
+        party_id -> Binary,
+        key -> Text,
+        fingerprint -> Binary,
+        status -> Integer,
+        body -> Text,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    outbox (id) {
+        id -> Binary,
+        party_id -> Binary,
+        template -> Text,
+        payload -> Text,
+        state -> Text,
+        attempts -> Integer,
+        next_at -> BigInt,
+        last_error -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    market (id) {
+        id -> Text,
+        asset -> Text,
+        fee_ppm -> Integer,
+        bonus_ppm -> Integer,
+        grid -> BigInt,
+        leader -> Nullable<Binary>,
+        leader_until -> BigInt,
+        fence -> BigInt,
+        tick -> BigInt,
+    }
+}
+
+table! {
+    region (id) {
+        id -> Text,
+        market_id -> Text,
+        jurisdiction -> Text,
+    }
+}
+
+table! {
+    hardware_class (id) {
+        id -> Text,
+        tops -> Integer,
+        memory_mb -> Integer,
+        watts -> Integer,
+        speed_ppm -> Integer,
+        source -> Text,
+    }
+}
+
+table! {
+    vehicle (id) {
+        id -> Binary,
+        owner_id -> Binary,
+        region_id -> Text,
+        class_id -> Text,
+        reserve -> BigInt,
+        soc_floor -> Integer,
+        plugged_only -> Bool,
+        pay_in -> Text,
+        token_hash -> Binary,
+        active -> Bool,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    consent (id) {
+        id -> Binary,
+        vehicle_id -> Binary,
+        purpose -> Text,
+        data_class -> Text,
+        text_version -> Text,
+        given_at -> BigInt,
+        withdrawn_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    presence (vehicle_id) {
+        vehicle_id -> Binary,
+        seen_at -> BigInt,
+        eligible -> Bool,
+        reason -> Text,
+        telemetry -> Text,
+    }
+}
+
+table! {
+    job (id) {
+        id -> Binary,
+        customer_id -> Binary,
+        market_id -> Text,
+        name -> Text,
+        runtime -> Text,
+        program -> Text,
+        purpose -> Text,
+        data_class -> Text,
+        state -> Text,
+        hold_id -> Binary,
+        tasks -> Integer,
+        tasks_completed -> Integer,
+        tasks_failed -> Integer,
+        created_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    bid (id) {
+        id -> Binary,
+        job_id -> Binary,
+        price -> BigInt,
+        lanes -> Integer,
+        budget -> BigInt,
+        regions -> Text,
+        classes -> Text,
+        deadline -> Nullable<BigInt>,
+        placed_at -> BigInt,
+    }
+}
+
+table! {
+    task (id) {
+        id -> Binary,
+        job_id -> Binary,
+        number -> Integer,
+        input -> Text,
+        state -> Text,
+        resume_attempt -> Nullable<Binary>,
+        checkpoint -> Nullable<Text>,
+        output -> Nullable<Text>,
+        car_failures -> Integer,
+        program_failures -> Integer,
+        last_error -> Nullable<Text>,
+    }
+}
+
+table! {
+    clearing (id) {
+        id -> Binary,
+        market_id -> Text,
+        tick -> BigInt,
+        fence -> BigInt,
+        at -> BigInt,
+        book -> Text,
+        result -> Text,
+        unplaced -> Integer,
+    }
+}
+
+table! {
+    cell_price (market_id, region_id, class_id, permits, tick) {
+        market_id -> Text,
+        region_id -> Text,
+        class_id -> Text,
+        permits -> Integer,
+        tick -> BigInt,
+        at -> BigInt,
+        price -> BigInt,
+        lanes -> BigInt,
+    }
+}
+
+table! {
+    lease (id) {
+        id -> Binary,
+        market_id -> Text,
+        clearing_id -> Binary,
+        job_id -> Binary,
+        vehicle_id -> Binary,
+        price -> BigInt,
+        fee_ppm -> Integer,
+        bonus_ppm -> Integer,
+        term_s -> Integer,
+        earmark -> BigInt,
+        state -> Text,
+        seen_at -> BigInt,
+        offered_at -> BigInt,
+        started_at -> Nullable<BigInt>,
+        ended_at -> Nullable<BigInt>,
+        end_reason -> Nullable<Text>,
+        settled_at -> Nullable<BigInt>,
+        billed_s -> Nullable<Integer>,
+        amount -> Nullable<BigInt>,
+        transaction_id -> Nullable<Binary>,
+    }
+}
+
+table! {
+    attempt (id) {
+        id -> Binary,
+        lease_id -> Binary,
+        task_id -> Binary,
+        state -> Text,
+        verdict -> Text,
+        resumed -> Nullable<Binary>,
+        reason -> Text,
+        started_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+        metered_us -> BigInt,
+        billable_us -> BigInt,
+    }
+}
+
+allow_tables_to_appear_in_same_query!(
+    account,
+    asset,
+    attempt,
+    balance,
+    bank_file,
+    bid,
+    blob,
+    cell_price,
+    clearing,
+    consent,
+    deposit,
+    entry,
+    hardware_class,
+    hold,
+    hold_event,
+    idempotency,
+    job,
+    lease,
+    ledger_transaction,
+    market,
+    outbox,
+    party,
+    party_profile,
+    payout,
+    payout_account,
+    presence,
+    region,
+    signing_key,
+    task,
+    vehicle,
+);
