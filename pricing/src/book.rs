@@ -1,0 +1,220 @@
+//! The book of one market at one tick, and what is refused in it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::price::Price;
+
+/// Highest price of a bid and highest reserve: 10^15 micro-units, a thousand million units of the
+/// asset per hour. With [`MAX_SPEED_PPM`] it keeps a lane's value under 10^17, so that sums and
+/// differences of a few values stay far inside `i64`, and welfare far inside `i128`.
+pub const MAX_PRICE: Price = 1_000_000_000_000_000;
+/// Fastest hardware class: a hundred times hw4.
+pub const MAX_SPEED_PPM: u32 = 100_000_000;
+/// Most cells of a book. Memory grows with the square of it (4 bytes a pair, 32 more for a pair
+/// that some bid accepts).
+pub const MAX_CELLS: usize = 2_048;
+/// Most bids of a book.
+pub const MAX_BIDS: usize = 1 << 24;
+/// Most entries of all bids' lists of cells together.
+pub const MAX_ACCEPTANCES: usize = 1 << 28;
+
+/// Supply and demand of one market at one tick.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Book {
+    /// Step of the price grid, 1 to [`MAX_PRICE`]: reserves are multiples of it.
+    pub grid: Price,
+    /// Price rule in millionths: 0 takes the lowest supporting price, 1 000 000 the highest.
+    pub k_ppm: u32,
+    pub cells: Vec<Cell>,
+    pub bids: Vec<Bid>,
+}
+
+/// A cell: lanes that are alike to a bid, sold at one price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Unique in the book.
+    pub id: u32,
+    /// Speed of its hardware class, 1 to [`MAX_SPEED_PPM`]; hw4 is 1 000 000.
+    pub speed_ppm: u32,
+    /// Its supply, in any order; levels of the same reserve are added up. Empty: no lane today.
+    /// All lanes of a cell together are at most `u32::MAX`.
+    pub levels: Vec<Level>,
+}
+
+/// A count of lanes at one reserve.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    /// Per lane-hour as asked by the seller's side, gross of fee: 0 to [`MAX_PRICE`], on the grid.
+    pub reserve: Price,
+    /// At least 1.
+    pub lanes: u32,
+}
+
+/// A standing demand for lanes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bid {
+    /// Unique in the book; the last tie-breaker.
+    pub id: u128,
+    /// When it was placed (any unit, any epoch): the earlier of two equal prices goes first.
+    pub time: i64,
+    /// Most it pays per hw4-equivalent hour: 1 to [`MAX_PRICE`].
+    pub price: Price,
+    /// Lanes wanted, at least 1; fewer are welcome.
+    pub lanes: u32,
+    /// Ids of the cells it accepts, each once, in any order. Empty is lawful: nothing suits it.
+    pub cells: Vec<u32>,
+}
+
+/// Why a book is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum BookError {
+    #[error("{cells} cells are more than {MAX_CELLS}")]
+    TooManyCells { cells: usize },
+    #[error("{bids} bids are more than {MAX_BIDS}")]
+    TooManyBids { bids: usize },
+    #[error("bids name {acceptances} cells in all, more than {MAX_ACCEPTANCES}")]
+    TooManyAcceptances { acceptances: usize },
+    #[error("grid {grid} is not within 1 and {MAX_PRICE}")]
+    GridOutOfRange { grid: Price },
+    #[error("price rule {k_ppm} is above 1000000")]
+    PriceRuleOutOfRange { k_ppm: u32 },
+    #[error("cell {cell} is listed twice")]
+    DuplicateCell { cell: u32 },
+    #[error("cell {cell}: speed {speed_ppm} is not within 1 and {MAX_SPEED_PPM}")]
+    SpeedOutOfRange { cell: u32, speed_ppm: u32 },
+    #[error("cell {cell}: the level at {reserve} has no lane")]
+    LevelWithoutLanes { cell: u32, reserve: Price },
+    #[error("cell {cell}: reserve {reserve} is not within 0 and {MAX_PRICE}")]
+    ReserveOutOfRange { cell: u32, reserve: Price },
+    #[error("cell {cell}: reserve {reserve} is off the grid")]
+    ReserveOffGrid { cell: u32, reserve: Price },
+    #[error("cell {cell}: more lanes than u32::MAX")]
+    TooManyLanes { cell: u32 },
+    #[error("bid {bid:032x} is listed twice")]
+    DuplicateBid { bid: u128 },
+    #[error("bid {bid:032x}: price {price} is not within 1 and {MAX_PRICE}")]
+    PriceOutOfRange { bid: u128, price: Price },
+    #[error("bid {bid:032x} wants no lane")]
+    BidWithoutLanes { bid: u128 },
+    #[error("bid {bid:032x} names the unknown cell {cell}")]
+    UnknownCell { bid: u128, cell: u32 },
+    #[error("bid {bid:032x} names cell {cell} twice")]
+    RepeatedCell { bid: u128, cell: u32 },
+}
+
+/// Refuses a book that cannot be cleared, with the first fault found in the order of
+/// [`BookError`]'s variants: sizes, rules, then cell by cell, then bid by bid.
+///
+/// A reserve of zero is lawful (an owner may give time away), a bid of zero is not.
+pub fn validate(book: &Book) -> Result<(), BookError> {
+    let acceptances = book.bids.iter().fold(0_usize, |sum, b| sum.saturating_add(b.cells.len()));
+    validate_size(book.cells.len(), book.bids.len(), acceptances)?;
+    if !(1..=MAX_PRICE).contains(&book.grid) {
+        return Err(BookError::GridOutOfRange { grid: book.grid });
+    }
+    if book.k_ppm > 1_000_000 {
+        return Err(BookError::PriceRuleOutOfRange { k_ppm: book.k_ppm });
+    }
+    let cells = sorted(book.cells.iter().map(|c| c.id));
+    if let Some(cell) = first_repeated(&cells) {
+        return Err(BookError::DuplicateCell { cell });
+    }
+    for cell in &book.cells {
+        validate_cell(cell, book.grid)?;
+    }
+    if let Some(bid) = first_repeated(&sorted(book.bids.iter().map(|b| b.id))) {
+        return Err(BookError::DuplicateBid { bid });
+    }
+    let mut named_by = vec![usize::MAX; cells.len()];
+    for (at, bid) in book.bids.iter().enumerate() {
+        validate_bid(bid, at, &cells, &mut named_by)?;
+    }
+    Ok(())
+}
+
+fn validate_size(cells: usize, bids: usize, acceptances: usize) -> Result<(), BookError> {
+    if cells > MAX_CELLS {
+        return Err(BookError::TooManyCells { cells });
+    }
+    if bids > MAX_BIDS {
+        return Err(BookError::TooManyBids { bids });
+    }
+    if acceptances > MAX_ACCEPTANCES {
+        return Err(BookError::TooManyAcceptances { acceptances });
+    }
+    Ok(())
+}
+
+fn validate_cell(cell: &Cell, grid: Price) -> Result<(), BookError> {
+    let Cell { id, speed_ppm, ref levels } = *cell;
+    if !(1..=MAX_SPEED_PPM).contains(&speed_ppm) {
+        return Err(BookError::SpeedOutOfRange { cell: id, speed_ppm });
+    }
+    let mut lanes = 0_u32;
+    for level in levels {
+        let reserve = level.reserve;
+        if level.lanes == 0 {
+            return Err(BookError::LevelWithoutLanes { cell: id, reserve });
+        }
+        if !(0..=MAX_PRICE).contains(&reserve) {
+            return Err(BookError::ReserveOutOfRange { cell: id, reserve });
+        }
+        if reserve % grid != 0 {
+            return Err(BookError::ReserveOffGrid { cell: id, reserve });
+        }
+        lanes = lanes.checked_add(level.lanes).ok_or(BookError::TooManyLanes { cell: id })?;
+    }
+    Ok(())
+}
+
+/// `named_by[c]` is the position of the last bid seen to name cell `c`.
+fn validate_bid(
+    bid: &Bid,
+    at: usize,
+    cells: &[u32],
+    named_by: &mut [usize],
+) -> Result<(), BookError> {
+    if !(1..=MAX_PRICE).contains(&bid.price) {
+        return Err(BookError::PriceOutOfRange { bid: bid.id, price: bid.price });
+    }
+    if bid.lanes == 0 {
+        return Err(BookError::BidWithoutLanes { bid: bid.id });
+    }
+    for &cell in &bid.cells {
+        let Ok(c) = cells.binary_search(&cell) else {
+            return Err(BookError::UnknownCell { bid: bid.id, cell });
+        };
+        if named_by[c] == at {
+            return Err(BookError::RepeatedCell { bid: bid.id, cell });
+        }
+        named_by[c] = at;
+    }
+    Ok(())
+}
+
+fn sorted<T: Ord>(ids: impl Iterator<Item = T>) -> Vec<T> {
+    let mut ids: Vec<T> = ids.collect();
+    ids.sort_unstable();
+    ids
+}
+
+fn first_repeated<T: Copy + PartialEq>(sorted: &[T]) -> Option<T> {
+    sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_bounded() {
+        assert_eq!(validate_size(MAX_CELLS, MAX_BIDS, MAX_ACCEPTANCES), Ok(()));
+        let (cells, bids, acceptances) = (MAX_CELLS + 1, MAX_BIDS + 1, MAX_ACCEPTANCES + 1);
+        assert_eq!(validate_size(cells, bids, acceptances), Err(BookError::TooManyCells { cells }));
+        assert_eq!(validate_size(0, bids, acceptances), Err(BookError::TooManyBids { bids }));
+        assert_eq!(
+            validate_size(0, 0, acceptances),
+            Err(BookError::TooManyAcceptances { acceptances })
+        );
+    }
+}

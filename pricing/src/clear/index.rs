@@ -1,0 +1,136 @@
+//! The book in canonical order and dense numbers. Everything after it depends on the order of
+//! rank and cell ids alone, which is why a permuted book clears the same.
+
+use std::cmp::Reverse;
+
+use crate::book::{Bid, Book, Cell, Level};
+use crate::price::{Price, lane_value};
+
+/// No arc between two cells.
+const NO_ARC: u32 = u32::MAX;
+
+/// A bid in one of its cells.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub bid: u32,
+    pub cell: u32,
+    /// Of one lane, per hour.
+    pub value: Price,
+}
+
+/// A valid book, indexed. Cells without lanes are left out: no price makes them matter.
+#[derive(Debug)]
+pub(super) struct Index<'a> {
+    /// By id.
+    pub cells: Vec<&'a Cell>,
+    /// Per cell, cheapest first, one level per reserve.
+    pub levels: Vec<Vec<Level>>,
+    /// By rank.
+    pub bids: Vec<&'a Bid>,
+    /// By bid, then cell: a later slot in the same cell is of a worse rank.
+    pub slots: Vec<Slot>,
+    /// `slots[first[b]..first[b + 1]]` are those of bid `b`.
+    first: Vec<usize>,
+    /// Per cell, the cells that some bid accepts together with it, ascending.
+    pub near: Vec<Vec<u32>>,
+    arcs: Vec<u32>,
+    pub arc_count: usize,
+}
+
+impl<'a> Index<'a> {
+    pub fn of(book: &'a Book) -> Index<'a> {
+        let mut cells: Vec<&Cell> = book.cells.iter().filter(|c| !c.levels.is_empty()).collect();
+        cells.sort_unstable_by_key(|cell| cell.id);
+        let mut bids: Vec<&Bid> = book.bids.iter().collect();
+        bids.sort_unstable_by_key(|bid| (Reverse(bid.price), bid.time, bid.id));
+        let levels = cells.iter().map(|cell| ladder(&cell.levels)).collect();
+        let (slots, first) = slots(&cells, &bids);
+        let mut index = Index {
+            near: vec![Vec::new(); cells.len()],
+            arcs: vec![NO_ARC; cells.len() * cells.len()],
+            arc_count: 0,
+            cells,
+            levels,
+            bids,
+            slots,
+            first,
+        };
+        index.connect();
+        index
+    }
+
+    /// The slots of a bid, by cell.
+    pub fn slots_of(&self, bid: usize) -> std::ops::Range<usize> {
+        self.first[bid]..self.first[bid + 1]
+    }
+
+    /// The number of the arc from one cell to another; only for cells that are near.
+    pub fn arc(&self, from: usize, to: usize) -> usize {
+        self.arcs[from * self.cells.len() + to] as usize
+    }
+
+    /// The slot of the same bid in another of its cells.
+    pub fn sibling(&self, slot: usize, cell: u32) -> Option<usize> {
+        let range = self.slots_of(self.slots[slot].bid as usize);
+        let found = self.slots[range.clone()].binary_search_by_key(&cell, |s| s.cell);
+        found.ok().map(|at| range.start + at)
+    }
+
+    fn connect(&mut self) {
+        let n = self.cells.len();
+        let words = n.div_ceil(64);
+        let mut together = vec![0_u64; n * words];
+        let mut accepted = vec![0_u64; words];
+        for bid in 0..self.bids.len() {
+            let slots = &self.slots[self.slots_of(bid)];
+            accepted.fill(0);
+            for slot in slots {
+                accepted[slot.cell as usize / 64] |= 1 << (slot.cell % 64);
+            }
+            for slot in slots {
+                let row = &mut together[slot.cell as usize * words..][..words];
+                row.iter_mut().zip(&accepted).for_each(|(have, more)| *have |= more);
+            }
+        }
+        for from in 0..n {
+            for to in (0..n).filter(|to| *to != from) {
+                if together[from * words + to / 64] >> (to % 64) & 1 == 1 {
+                    self.near[from].push(to as u32);
+                    self.arcs[from * n + to] = self.arc_count as u32;
+                    self.arc_count += 1;
+                }
+            }
+        }
+    }
+}
+
+/// Levels cheapest first, those of the same reserve added up. The sum fits: the book is valid.
+fn ladder(levels: &[Level]) -> Vec<Level> {
+    let mut ladder = levels.to_vec();
+    ladder.sort_unstable_by_key(|level| level.reserve);
+    ladder.dedup_by(|next, kept| {
+        let same = next.reserve == kept.reserve;
+        if same {
+            kept.lanes = kept.lanes.saturating_add(next.lanes);
+        }
+        same
+    });
+    ladder
+}
+
+fn slots(cells: &[&Cell], bids: &[&Bid]) -> (Vec<Slot>, Vec<usize>) {
+    let mut slots = Vec::new();
+    let mut first = vec![0];
+    for (rank, bid) in bids.iter().enumerate() {
+        let start = slots.len();
+        for id in &bid.cells {
+            if let Ok(c) = cells.binary_search_by_key(id, |cell| cell.id) {
+                let value = lane_value(bid.price, cells[c].speed_ppm);
+                slots.push(Slot { bid: rank as u32, cell: c as u32, value });
+            }
+        }
+        slots[start..].sort_unstable_by_key(|slot| slot.cell);
+        first.push(slots.len());
+    }
+    (slots, first)
+}
