@@ -1,1 +1,42 @@
+//! The double-entry book: accounts, transactions, holds, and the few templates that post to them.
+//!
+//! Every function takes the caller's [`store::Tx`], so that a posting commits with what it belongs
+//! to: a lease with its settlement, a job with its hold.
+//!
+//! - [`post`] moves amounts between accounts; [`place_hold`], [`capture_hold`], [`release_hold`] and
+//!   [`expire_holds`] keep money back and take it. Nothing else writes to the book.
+//! - [`chart`] holds the posting templates of the house: deposit, settlement, payout.
+//! - [`check`] proves the book from its entries; [`report`] and [`export`] read it.
+//!
+//! # What always holds
+//! Every transaction sums to zero per asset. A balance is the fold of its account's entries, which
+//! are numbered from 1 without gaps and never updated. What an account holds back is what is left of
+//! its open holds, and an account that may not be overdrawn never has less than that.
+//!
+//! # Order of locks
+//! The only locks are the `balance` rows, taken by ascending account id. The row guards its
+//! account's holds too: whoever changes a hold has its account first. A caller that runs several
+//! commands in one transaction and can meet another such caller orders them itself, or holds a lock
+//! above all of them (the market's row).
+//!
+//! # Amounts
+//! Micro-units (1e-6) of the account's asset. In storage and in a [`Leg`] a debit is positive and a
+//! credit negative; a [`Balance`] is in its account's own direction. No floats, no SQL arithmetic.
 
+#![deny(clippy::float_arithmetic)]
+
+mod account;
+pub mod chart;
+pub mod check;
+mod error;
+pub mod export;
+mod hold;
+mod posting;
+pub mod report;
+
+pub use account::{Balance, Code, Side, balance, find_account, open_account, party_balance};
+pub use error::{Error, Result};
+pub use hold::{
+    HoldState, NewHold, Placed, capture_hold, expire_holds, hold, place_hold, release_hold,
+};
+pub use posting::{Kind, Leg, MAX_LEGS, NewTransaction, Posted, post};

@@ -1,0 +1,84 @@
+//! Accounts in the database.
+
+use ::store::schema::{account, asset, balance};
+use ::store::{AccountId, Amount, AnyConnection, PartyId, Tx};
+use diesel::prelude::*;
+
+use super::{Balance, Code};
+use crate::{Error, Result};
+use crate::posting::store::each_backend;
+
+pub(crate) fn find(
+    conn: &mut AnyConnection,
+    code: Code,
+    party: PartyId,
+    asset: &str,
+) -> Result<Option<AccountId>> {
+    Ok(account::table
+        .filter(account::code.eq(code.text()))
+        .filter(account::party_id.eq(party))
+        .filter(account::asset.eq(asset))
+        .select(account::id)
+        .first(conn)
+        .optional()?)
+}
+
+pub(super) fn asset_exists(conn: &mut AnyConnection, code: &str) -> Result<bool> {
+    let found = asset::table.find(code).select(asset::code).first::<String>(conn);
+    Ok(found.optional()?.is_some())
+}
+
+/// Makes an account and its balance, or finds the one that another transaction made meanwhile.
+pub(super) fn insert(
+    tx: &mut Tx<'_>,
+    code: Code,
+    party: PartyId,
+    asset: &str,
+) -> Result<AccountId> {
+    let id: AccountId = tx.id();
+    let row = (
+        account::id.eq(id),
+        account::code.eq(code.text()),
+        account::party_id.eq(party),
+        account::asset.eq(asset),
+        account::side.eq(code.side().text()),
+        account::may_overdraw.eq(code.may_overdraw()),
+        account::created_at.eq(tx.now),
+    );
+    let insert = diesel::insert_into(account::table).values(row).on_conflict_do_nothing();
+    if each_backend!(tx.conn, |conn| insert.execute(conn))? == 0 {
+        let found = find(tx.conn, code, party, asset)?;
+        return found.ok_or_else(|| corrupt("an account that is there is not found"));
+    }
+    let zero = (
+        balance::account_id.eq(id),
+        balance::posted.eq(0_i64),
+        balance::held.eq(0_i64),
+        balance::entries.eq(0_i64),
+    );
+    diesel::insert_into(balance::table).values(zero).execute(tx.conn)?;
+    Ok(id)
+}
+
+pub(super) fn balance(conn: &mut AnyConnection, id: AccountId) -> Result<Option<Balance>> {
+    let row: Option<(String, Amount, Amount)> = account::table
+        .inner_join(balance::table.on(balance::account_id.eq(account::id)))
+        .filter(account::id.eq(id))
+        .select((account::code, balance::posted, balance::held))
+        .first(conn)
+        .optional()?;
+    row.map(|(code, posted, held)| {
+        let posted = parse_code(&code)?.side().own(posted).ok_or(Error::Overflow)?;
+        Ok(Balance { posted, held })
+    })
+    .transpose()
+}
+
+/// The code of a stored account.
+pub(crate) fn parse_code(text: &str) -> Result<Code> {
+    Code::parse(text).ok_or_else(|| corrupt(&format!("{text} is no account code")))
+}
+
+pub(crate) fn corrupt(what: &str) -> Error {
+    Error::Store(::store::Error::Corrupt(what.to_owned()))
+}
