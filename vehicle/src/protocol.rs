@@ -2,11 +2,19 @@
 //! carries the next order. Ids are TypeIDs in text (`lease_01h...`), opaque to the car.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// SHA-256 of a blob in 64 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digest(pub String);
+
+impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(hex::encode(Sha256::digest(bytes)))
+    }
+}
 
 /// What executes a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -55,6 +63,15 @@ pub struct Telemetry {
     pub soc: Option<f32>,
     /// Warmest battery module, degrees Celsius.
     pub module_temp_max: Option<f32>,
+}
+
+impl Telemetry {
+    /// In P, standing, nobody in the driver's seat, and all three known.
+    pub fn is_parked(&self) -> bool {
+        self.gear == Some(Gear::P)
+            && self.vehicle_speed == Some(0.0)
+            && self.driver_seat_occupied == Some(false)
+    }
 }
 
 /// What a car says at each poll: how it is, and how its attempt goes. A terminal report is sent
@@ -136,7 +153,7 @@ pub enum FailureCode {
     HostCallsExceeded,
     /// The worker died and no limit explains it.
     WorkerDied,
-    /// The car could not fetch the program or the input.
+    /// The car could not fetch the program or the input, or not store the output.
     BlobUnavailable,
 }
 

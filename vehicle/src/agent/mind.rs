@@ -1,0 +1,249 @@
+//! What an agent decides: a state machine without processes, network or clock.
+//!
+//! One attempt runs at most (`current`), and one that ended waits for its acknowledgement at most
+//! (`pending`). The platform answers "order" only when it believes the car free or wants another
+//! attempt than the one it knows of, so an order always wins, except over the driver.
+
+use std::collections::VecDeque;
+
+use crate::protocol::{AttemptReport, AttemptState, HeartbeatReply, Order, VacateReason};
+
+/// The platform's word on the next poll is kept within these, microseconds.
+const MIN_POLL_US: i64 = 5_000;
+const MAX_POLL_US: i64 = 60_000_000;
+/// After a heartbeat without an answer: doubled from the first to the second. While something
+/// runs a withdrawn consent must reach the car within seconds, so the patience ends earlier.
+const FIRST_BACKOFF_US: i64 = 250_000;
+const MAX_BACKOFF_US: i64 = 30_000_000;
+const MAX_BACKOFF_RUNNING_US: i64 = 3_000_000;
+/// How often to look at a run when nobody wakes the agent.
+const LOOK_RUNNING_US: i64 = 10_000;
+const LOOK_QUEUED_US: i64 = 100_000;
+/// Between tries to store a result.
+const LOOK_UNSTORED_US: i64 = 250_000;
+/// Acknowledged attempts remembered, against orders that were late on the way.
+const REMEMBERED: usize = 16;
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    /// A poll began; this is the state of the world.
+    Looked { now_us: i64, parked: bool, seen: Seen },
+    /// The attempt ended before it ran.
+    Ended { now_us: i64, state: AttemptState },
+    /// A heartbeat was answered.
+    Answered { now_us: i64, carried: Option<AttemptReport>, reply: HeartbeatReply },
+    /// A heartbeat got no answer.
+    Unanswered { now_us: i64 },
+}
+
+/// What became of the run.
+#[derive(Clone, Debug)]
+pub(super) enum Seen {
+    Nothing,
+    Running {
+        progress_ppm: u32,
+        metered_us: i64,
+    },
+    /// Ended, but what it made is not stored yet: for the platform it runs.
+    Unstored {
+        metered_us: i64,
+    },
+    Ended(AttemptState),
+}
+
+/// What to do about it, in this order.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Act {
+    Start(Order),
+    /// Tell the program to leave, kill it after the grace.
+    Vacate {
+        grace_ms: u32,
+    },
+    Kill,
+    Heartbeat(Option<AttemptReport>),
+}
+
+#[derive(Debug)]
+struct Current {
+    order: Order,
+    /// Told to leave.
+    leaving: bool,
+    /// For the next heartbeat.
+    progress_ppm: u32,
+    metered_us: i64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Mind {
+    parked: bool,
+    current: Option<Current>,
+    /// A terminal report, repeated until it is acknowledged.
+    pending: Option<AttemptReport>,
+    acknowledged: VecDeque<String>,
+    unstored: bool,
+    next_heartbeat_us: i64,
+    unanswered: u32,
+}
+
+impl Mind {
+    /// The order that runs, and whether it is leaving.
+    pub fn current(&self) -> Option<(&Order, bool)> {
+        self.current.as_ref().map(|current| (&current.order, current.leaving))
+    }
+
+    pub fn pending(&self) -> Option<&AttemptReport> {
+        self.pending.as_ref()
+    }
+
+    pub fn step(&mut self, event: Event) -> Vec<Act> {
+        match event {
+            Event::Looked { now_us, parked, seen } => self.looked(now_us, parked, seen),
+            Event::Ended { now_us, state } => {
+                self.end(now_us, state);
+                Vec::new()
+            }
+            Event::Answered { now_us, carried, reply } => self.answered(now_us, carried, reply),
+            Event::Unanswered { now_us } => {
+                self.next_heartbeat_us = now_us + self.backoff_us();
+                self.unanswered = self.unanswered.saturating_add(1);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Microseconds until the next poll. `run` tells whether the run waits for a worker, `woken`
+    /// whether somebody will say when it ended.
+    pub fn next_poll_us(&self, now_us: i64, run: Option<bool>, woken: bool) -> i64 {
+        let heartbeat = (self.next_heartbeat_us - now_us).max(0);
+        let look = match run {
+            _ if self.unstored => LOOK_UNSTORED_US,
+            Some(true) if !woken => LOOK_QUEUED_US,
+            Some(false) if !woken => LOOK_RUNNING_US,
+            _ => MAX_POLL_US,
+        };
+        heartbeat.min(look)
+    }
+
+    fn looked(&mut self, now_us: i64, parked: bool, seen: Seen) -> Vec<Act> {
+        let mut acts = Vec::new();
+        self.unstored = matches!(seen, Seen::Unstored { .. });
+        match seen {
+            Seen::Nothing => {}
+            Seen::Ended(state) => self.end(now_us, state),
+            Seen::Running { progress_ppm, metered_us } => self.note(progress_ppm, metered_us),
+            Seen::Unstored { metered_us } => self.note(1_000_000, metered_us),
+        }
+        if self.parked && !parked {
+            // The platform should know before it thinks of another order.
+            self.next_heartbeat_us = now_us;
+        }
+        self.parked = parked;
+        if !parked {
+            acts.extend(self.leave());
+        }
+        if now_us >= self.next_heartbeat_us {
+            acts.push(Act::Heartbeat(self.report()));
+        }
+        acts
+    }
+
+    fn answered(
+        &mut self,
+        now_us: i64,
+        carried: Option<AttemptReport>,
+        reply: HeartbeatReply,
+    ) -> Vec<Act> {
+        self.unanswered = 0;
+        let poll_us = i64::from(reply.next_poll_ms) * 1_000;
+        self.next_heartbeat_us = now_us + poll_us.clamp(MIN_POLL_US, MAX_POLL_US);
+        if let Some(report) = carried.filter(|report| report.state.is_terminal()) {
+            self.acknowledge(report);
+        }
+        let mut acts = Vec::new();
+        match reply.vacate {
+            Some(VacateReason::NotYours) => {
+                if self.current.take().is_some() {
+                    acts.push(Act::Kill);
+                }
+            }
+            Some(_) => acts.extend(self.leave()),
+            None => {}
+        }
+        if let Some(order) = reply.order {
+            acts.extend(self.ordered(now_us, order));
+        }
+        acts
+    }
+
+    fn ordered(&mut self, now_us: i64, order: Order) -> Vec<Act> {
+        let id = &order.attempt_id;
+        let known = self.current.as_ref().is_some_and(|current| current.order.attempt_id == *id)
+            || self.pending.as_ref().is_some_and(|report| report.attempt_id == *id)
+            || self.acknowledged.contains(id);
+        if known {
+            return Vec::new();
+        }
+        let mut acts = Vec::new();
+        if self.current.take().is_some() {
+            acts.push(Act::Kill);
+        }
+        self.unstored = false;
+        let current = Current { order, leaving: false, progress_ppm: 0, metered_us: 0 };
+        let current = self.current.insert(current);
+        if self.parked {
+            acts.push(Act::Start(current.order.clone()));
+        } else {
+            // The driver was faster than the order. Saying so at once frees the task.
+            self.end(now_us, AttemptState::Vacated { metered_us: 0 });
+        }
+        acts
+    }
+
+    /// Makes the current attempt leave, once.
+    fn leave(&mut self) -> Option<Act> {
+        let current = self.current.as_mut().filter(|current| !current.leaving)?;
+        current.leaving = true;
+        Some(Act::Vacate { grace_ms: current.order.limits.grace_ms })
+    }
+
+    fn note(&mut self, progress_ppm: u32, metered_us: i64) {
+        if let Some(current) = &mut self.current {
+            current.progress_ppm = progress_ppm;
+            current.metered_us = metered_us;
+        }
+    }
+
+    /// The current attempt ended: report it now.
+    fn end(&mut self, now_us: i64, state: AttemptState) {
+        if let Some(current) = self.current.take() {
+            self.pending = Some(AttemptReport { attempt_id: current.order.attempt_id, state });
+            self.next_heartbeat_us = now_us;
+        }
+    }
+
+    fn acknowledge(&mut self, report: AttemptReport) {
+        self.pending.take_if(|pending| pending.attempt_id == report.attempt_id);
+        if self.acknowledged.len() == REMEMBERED {
+            self.acknowledged.pop_front();
+        }
+        self.acknowledged.push_back(report.attempt_id);
+    }
+
+    fn report(&self) -> Option<AttemptReport> {
+        if let Some(report) = &self.pending {
+            return Some(report.clone());
+        }
+        let current = self.current.as_ref()?;
+        let Current { progress_ppm, metered_us, .. } = *current;
+        Some(AttemptReport {
+            attempt_id: current.order.attempt_id.clone(),
+            state: AttemptState::Running { progress_ppm, metered_us },
+        })
+    }
+
+    fn backoff_us(&self) -> i64 {
+        let most = if self.current.is_some() { MAX_BACKOFF_RUNNING_US } else { MAX_BACKOFF_US };
+        (FIRST_BACKOFF_US << self.unanswered.min(16)).min(most)
+    }
+}

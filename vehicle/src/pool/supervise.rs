@@ -1,0 +1,446 @@
+//! From a job to its outcome: starts a worker, feeds it, listens to it, and ends it.
+//!
+//! One thread, one poll over three descriptors (the worker's input and output, and the bell its
+//! owner rings), no blocking read or write: whatever the worker does or does not do, the deadline
+//! is kept. What the worker says is not trusted: lengths are bounded, frames out of turn end it.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::run::{Shared, Wish, micros};
+use super::{Ended, Inner, Job, Outcome, SandboxReport, Usage, lock};
+use crate::frame::{
+    Assembler, Failed, Frame, FrameError, Kind, MAX_COMPILED, MAX_JSON, MAX_PART, Mode, Request,
+    header, part, short,
+};
+use crate::protocol::{FailureCode, Fault, Limits};
+
+/// From the start of the process until it has read its task and confined itself.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// The worker ends itself when its wall time is over and can say more about it; this is how long
+/// it may take to do so.
+const WALL_SLACK: Duration = Duration::from_millis(500);
+
+/// Runs a job of the queue.
+pub(super) fn run(inner: &Inner, job: &Job, shared: &Shared) -> Ended {
+    supervise(inner, job, Mode::Run, shared)
+}
+
+/// Checks a program on the calling thread.
+pub(super) fn check(inner: &Inner, job: &Job) -> Ended {
+    // Nobody holds a handle on it, so nobody wishes anything.
+    let shared = Shared::new(job.clone(), None);
+    supervise(inner, job, Mode::Check, &shared)
+}
+
+fn supervise(inner: &Inner, job: &Job, mode: Mode, shared: &Shared) -> Ended {
+    let ended = match Supervisor::start(inner, job, mode, shared) {
+        Ok(supervisor) => supervisor.finish(),
+        Err(error) => Ended::early(car_fault(format!("the worker did not start: {error}"))),
+    };
+    if let Some(report) = &ended.sandbox {
+        *lock(&inner.sandbox) = Some(report.clone());
+    }
+    ended
+}
+
+struct Supervisor<'a> {
+    inner: &'a Inner,
+    job: &'a Job,
+    mode: Mode,
+    shared: &'a Shared,
+    worker: Worker,
+    bell: UnixStream,
+    outbox: VecDeque<Arc<Vec<u8>>>,
+    /// Bytes of the first buffer in the outbox that have gone.
+    sent: usize,
+    started: Option<Instant>,
+    executing: bool,
+    compiled: bool,
+    asked_to_yield: bool,
+    /// The last checkpoint, and when it came.
+    checkpoint: Option<(Vec<u8>, Instant)>,
+    output: Option<Vec<u8>>,
+    sandbox: Option<SandboxReport>,
+}
+
+/// What ends the loop.
+enum End {
+    Said(Outcome, Option<Usage>),
+    /// The worker's output ended without a last word.
+    Silence,
+    /// It is past the time by which it should have left.
+    Overstayed,
+    WallTime,
+    NotReady,
+    Killed,
+    Rude(FrameError),
+    Io(io::Error),
+}
+
+impl<'a> Supervisor<'a> {
+    fn start(inner: &'a Inner, job: &'a Job, mode: Mode, shared: &'a Shared) -> io::Result<Self> {
+        let (ring, bell) = UnixStream::pair()?;
+        ring.set_nonblocking(true)?;
+        bell.set_nonblocking(true)?;
+        shared.set_bell(ring);
+        let compiled = match mode {
+            Mode::Run => lock(&inner.cache).compiled(&job.digest),
+            Mode::Check => None,
+        };
+        Ok(Self {
+            inner,
+            job,
+            mode,
+            shared,
+            worker: Worker::spawn(inner)?,
+            bell,
+            compiled: compiled.is_some(),
+            outbox: letter(job, mode, compiled)?,
+            sent: 0,
+            started: None,
+            executing: false,
+            asked_to_yield: false,
+            checkpoint: None,
+            output: None,
+            sandbox: None,
+        })
+    }
+
+    fn finish(mut self) -> Ended {
+        let end = self.follow();
+        let now = Instant::now();
+        let status = self.worker.end(matches!(end, End::Silence));
+        let elapsed = |at: Instant| self.started.map_or(0, |start| micros(at - start));
+        let mut metered_us = elapsed(now);
+        let (outcome, usage) = match end {
+            End::Said(outcome, usage) => (outcome, usage),
+            End::Overstayed | End::Killed => match self.checkpoint.take() {
+                Some((checkpoint, at)) => {
+                    metered_us = elapsed(at);
+                    (Outcome::Checkpointed { checkpoint }, None)
+                }
+                None => (Outcome::Vacated, None),
+            },
+            End::Silence => (explain(status, &self.job.limits), None),
+            End::WallTime => (
+                program_fault(
+                    FailureCode::WallTimeExceeded,
+                    format!("over {} ms of wall time", self.job.limits.wall_ms),
+                ),
+                None,
+            ),
+            End::NotReady => (car_fault("the worker was not ready in time".into()), None),
+            End::Rude(error) => (
+                program_fault(FailureCode::WorkerDied, format!("the worker misbehaved: {error}")),
+                None,
+            ),
+            End::Io(error) => (car_fault(format!("the worker cannot be reached: {error}")), None),
+        };
+        Ended { outcome, metered_us, usage, sandbox: self.sandbox }
+    }
+
+    /// Until something ends the run.
+    fn follow(&mut self) -> End {
+        let start_by = Instant::now() + START_TIMEOUT;
+        let mut assembler = Assembler::new();
+        loop {
+            let wish = self.shared.wish();
+            if wish.kill || (wish.gone_by.is_some() && self.started.is_none()) {
+                return End::Killed;
+            }
+            if wish.gone_by.is_some() && !self.asked_to_yield {
+                self.asked_to_yield = true;
+                self.outbox.push_back(Arc::new(header(Kind::Yield, 0).to_vec()));
+            }
+            let (deadline, overdue) = self.deadline(wish, start_by);
+            let now = Instant::now();
+            if now >= deadline {
+                return overdue;
+            }
+            let step = self
+                .await_events(deadline - now)
+                .and_then(|()| self.send())
+                .map_err(End::Io)
+                .and_then(|()| self.listen(&mut assembler));
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    /// The next moment at which the patience with the worker ends, and what it ends as.
+    fn deadline(&self, wish: Wish, start_by: Instant) -> (Instant, End) {
+        let Some(started) = self.started else { return (start_by, End::NotReady) };
+        let wall = Duration::from_millis(self.job.limits.wall_ms.into());
+        let gone = started + wall + WALL_SLACK;
+        match wish.gone_by {
+            Some(by) if by < gone => (by, End::Overstayed),
+            _ => (gone, End::WallTime),
+        }
+    }
+
+    fn await_events(&mut self, patience: Duration) -> io::Result<()> {
+        let timeout = Timespec {
+            tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: patience.subsec_nanos().into(),
+        };
+        let mut fds = vec![
+            PollFd::from_borrowed_fd(self.worker.stdout.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.bell.as_fd(), PollFlags::IN),
+        ];
+        if !self.outbox.is_empty()
+            && let Some(stdin) = &self.worker.stdin
+        {
+            fds.push(PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::OUT));
+        }
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // Empty the bell; what was wished for is read from the shared state.
+        let mut rings = [0; 64];
+        while matches!(self.bell.read(&mut rings), Ok(n) if n == rings.len()) {}
+        Ok(())
+    }
+
+    /// Writes what the pipe takes.
+    fn send(&mut self) -> io::Result<()> {
+        while let Some(buffer) = self.outbox.front() {
+            let Some(stdin) = &mut self.worker.stdin else { return Ok(()) };
+            if self.sent == buffer.len() {
+                self.sent = 0;
+                self.outbox.pop_front();
+                continue;
+            }
+            match stdin.write(&buffer[self.sent..]) {
+                Ok(n) => self.sent += n,
+                Err(error) if would_wait(&error) => return Ok(()),
+                // It died or closed its input; its output tells why.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    self.outbox.clear();
+                    self.worker.stdin = None;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what has come; an `Err` is the end of the run.
+    fn listen(&mut self, assembler: &mut Assembler) -> Result<(), End> {
+        let mut buffer = [0; 64 << 10];
+        // A few pieces a turn, so that a talkative worker cannot keep us from its deadline.
+        for _ in 0..16 {
+            let n = match self.worker.stdout.read(&mut buffer) {
+                Ok(0) => return Err(End::Silence),
+                Ok(n) => n,
+                Err(error) if would_wait(&error) => return Ok(()),
+                Err(error) => return Err(End::Io(error)),
+            };
+            let mut input = &buffer[..n];
+            let limits = &self.job.limits;
+            while let Some(frame) =
+                assembler.next(&mut input, |kind| bound(kind, limits)).map_err(End::Rude)?
+            {
+                self.hear(frame)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One frame. Each kind has its turn; see [`Kind`].
+    fn hear(&mut self, frame: Frame) -> Result<(), End> {
+        let Frame { kind, payload } = frame;
+        match kind {
+            Kind::Ready if self.started.is_none() => {
+                let now = Instant::now();
+                self.started = Some(now);
+                self.shared.set_started(now);
+                self.sandbox = Some(parse(kind, &payload)?);
+            }
+            Kind::Compiled if self.started.is_some() && !self.executing && !self.compiled => {
+                self.compiled = true;
+                lock(&self.inner.cache).keep_compiled(&self.job.digest, payload);
+            }
+            Kind::Executing if self.started.is_some() => self.executing = true,
+            Kind::Progress if self.executing => {
+                let ppm = payload.try_into().map_err(|_| End::Rude(FrameError::Malformed(kind)))?;
+                self.shared.set_progress(u32::from_le_bytes(ppm));
+            }
+            Kind::Checkpoint if self.executing => self.checkpoint = Some((payload, Instant::now())),
+            Kind::Output if self.executing && self.output.is_none() => self.output = Some(payload),
+            Kind::Done if self.executing || self.mode == Mode::Check => {
+                let output = self.output.take().unwrap_or_default();
+                let usage = parse(kind, &payload)?;
+                return Err(End::Said(Outcome::Completed { output }, Some(usage)));
+            }
+            Kind::Yielded if self.executing && self.asked_to_yield => {
+                let outcome = match self.checkpoint.take() {
+                    Some((checkpoint, _)) => Outcome::Checkpointed { checkpoint },
+                    None => Outcome::Vacated,
+                };
+                return Err(End::Said(outcome, Some(parse(kind, &payload)?)));
+            }
+            Kind::Failed => {
+                let Failed { code, message } = parse(kind, &payload)?;
+                return Err(End::Said(program_fault(code, short(&message)), None));
+            }
+            _ => return Err(End::Rude(FrameError::Unexpected(kind))),
+        }
+        Ok(())
+    }
+}
+
+/// The process and its pipes, killed with this value.
+struct Worker {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: ChildStdout,
+}
+
+impl Worker {
+    fn spawn(inner: &Inner) -> io::Result<Self> {
+        let mut child = Command::new(&inner.config.executable)
+            .args(&inner.config.args)
+            .env_clear()
+            .current_dir("/")
+            // Its own group: an interrupt typed at the server's terminal is not for it.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(io::Error::other("the worker has no pipes"));
+        };
+        let worker = Self { child, stdin: Some(stdin), stdout };
+        rustix::io::ioctl_fionbio(&worker.stdout, true)?;
+        if let Some(stdin) = &worker.stdin {
+            rustix::io::ioctl_fionbio(stdin, true)?;
+        }
+        Ok(worker)
+    }
+
+    /// Kills and reaps it. Its output ends an instant before its process does: `dying` lets it
+    /// say how it died.
+    fn end(&mut self, dying: bool) -> io::Result<ExitStatus> {
+        for _ in 0..if dying { 100 } else { 0 } {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.child.kill()?;
+        self.child.wait()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Nothing to do when it has gone already, which is the rule.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Everything the worker is sent at the start.
+fn letter(
+    job: &Job,
+    mode: Mode,
+    compiled: Option<Arc<Vec<u8>>>,
+) -> io::Result<VecDeque<Arc<Vec<u8>>>> {
+    let checkpoint = job.checkpoint.clone().map(Arc::new);
+    let parts = [
+        (Kind::Program, Some(Arc::clone(&job.program))),
+        (Kind::Compiled, compiled.clone()),
+        (Kind::Input, Some(Arc::new(job.input.clone()))),
+        (Kind::Checkpoint, checkpoint),
+    ];
+    if parts.iter().flat_map(|(_, part)| part).any(|part| part.len() > MAX_PART) {
+        return Err(io::Error::other(format!("a part of the task is over {MAX_PART} bytes")));
+    }
+    let bytes: usize = parts.iter().flat_map(|(_, part)| part).map(|part| part.len()).sum();
+    let request = Request {
+        mode,
+        runtime: job.runtime,
+        limits: job.limits.clone(),
+        has_compiled: compiled.is_some(),
+        has_checkpoint: job.checkpoint.is_some(),
+        parts_bytes: bytes as u64,
+    };
+    let request = Arc::new(serde_json::to_vec(&request)?);
+    let mut letter = VecDeque::from(part(Kind::Request, request));
+    for (kind, payload) in parts {
+        letter.extend(payload.into_iter().flat_map(|payload| part(kind, payload)));
+    }
+    Ok(letter)
+}
+
+/// The longest payload we take of each kind.
+fn bound(kind: Kind, limits: &Limits) -> usize {
+    let bytes = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+    match kind {
+        Kind::Checkpoint => bytes(limits.checkpoint_bytes),
+        Kind::Output => bytes(limits.output_bytes),
+        Kind::Compiled => MAX_COMPILED,
+        Kind::Progress => 4,
+        Kind::Ready | Kind::Done | Kind::Yielded | Kind::Failed => MAX_JSON,
+        Kind::Executing | Kind::Request | Kind::Program | Kind::Input | Kind::Yield => 0,
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(kind: Kind, payload: &[u8]) -> Result<T, End> {
+    serde_json::from_slice(payload).map_err(|_| End::Rude(FrameError::Malformed(kind)))
+}
+
+fn would_wait(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+/// What the death of a worker that left no word means. Only what the program can bring about is
+/// laid at its door; a plain SIGKILL is the system's (out of memory) or somebody's hand.
+fn explain(status: io::Result<ExitStatus>, limits: &Limits) -> Outcome {
+    const SIGILL: i32 = 4;
+    const SIGABRT: i32 = 6;
+    const SIGBUS: i32 = 7;
+    const SIGFPE: i32 = 8;
+    const SIGSEGV: i32 = 11;
+    const SIGXCPU: i32 = 24;
+    const SIGSYS: i32 = 31;
+    let status = match status {
+        Ok(status) => status,
+        Err(error) => return car_fault(format!("the worker cannot be waited for: {error}")),
+    };
+    match status.signal() {
+        Some(SIGXCPU) => program_fault(
+            FailureCode::CpuTimeExceeded,
+            format!("over {} ms of CPU time", limits.cpu_ms),
+        ),
+        // Rust aborts when an allocation fails or a native stack overflows.
+        Some(SIGABRT) => program_fault(
+            FailureCode::MemoryExceeded,
+            "the worker ran out of memory or native stack".into(),
+        ),
+        Some(signal @ (SIGILL | SIGBUS | SIGFPE | SIGSEGV | SIGSYS)) => {
+            program_fault(FailureCode::WorkerDied, format!("the worker died of signal {signal}"))
+        }
+        _ => car_fault(format!("the worker died: {status}")),
+    }
+}
+
+fn car_fault(message: String) -> Outcome {
+    Outcome::Failed { fault: Fault::Car, code: FailureCode::WorkerDied, message }
+}
+
+fn program_fault(code: FailureCode, message: String) -> Outcome {
+    Outcome::Failed { fault: Fault::Program, code, message }
+}

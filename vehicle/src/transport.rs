@@ -1,0 +1,28 @@
+//! How a car reaches the platform.
+
+use thiserror::Error;
+
+use crate::protocol::{Digest, Heartbeat, HeartbeatReply};
+
+/// The car's only way out. In the embedded fleet it is a function call, on a road it is HTTPS.
+pub trait Transport: Send + Sync {
+    /// Says how the car is and takes the next order.
+    fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply, TransportError>;
+
+    /// A blob by its digest. The agent verifies what it gets.
+    fn fetch_blob(&self, digest: &Digest) -> Result<Vec<u8>, TransportError>;
+
+    /// Keeps a blob and says under which digest. Storing the same bytes twice is no error.
+    fn store_blob(&self, bytes: &[u8]) -> Result<Digest, TransportError>;
+}
+
+/// Why a call did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TransportError {
+    /// No answer, or one that says "later": worth another try.
+    #[error("the platform cannot be reached: {0}")]
+    Unreachable(String),
+    /// The platform understood and said no: the same call will fail again.
+    #[error("the platform refused: {0}")]
+    Refused(String),
+}

@@ -1,0 +1,193 @@
+//! What an execution sees of the world while it runs: whether it should yield, where its progress
+//! and checkpoints go. And the watchdog that looks over its shoulder.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+
+use super::{Finish, Stop};
+use crate::frame::{Failed, Kind, Usage, header, short};
+use crate::protocol::{FailureCode, Limits};
+
+/// How often the watchdog looks.
+const WATCH: Duration = Duration::from_millis(5);
+/// Progress is sent every so many looks, checkpoints every so many: a program that reports in a
+/// tight loop costs the parent nothing.
+const PROGRESS_EVERY: u32 = 10;
+const CHECKPOINT_EVERY: u32 = 50;
+
+/// In the place of a progress that has been sent.
+const NOTHING_NEW: u32 = u32::MAX;
+
+pub(crate) struct Desk {
+    /// `None` once the last word is said.
+    out: Mutex<Option<File>>,
+    yield_asked: AtomicBool,
+    progress: AtomicU32,
+    /// The newest checkpoint that has not been sent.
+    checkpoint: Mutex<Option<Vec<u8>>>,
+}
+
+impl Desk {
+    /// Takes the standard output for the frames and points the descriptor itself at the standard
+    /// error, so that nothing a library prints gets between them.
+    pub(super) fn open() -> io::Result<Self> {
+        // The first look at the clock finds the kernel's page for it in a file of /proc, which the
+        // confinement will refuse.
+        cpu_us();
+        let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        rustix::stdio::dup2_stdout(io::stderr())?;
+        Ok(Self {
+            out: Mutex::new(Some(out)),
+            yield_asked: AtomicBool::new(false),
+            progress: AtomicU32::new(NOTHING_NEW),
+            checkpoint: Mutex::new(None),
+        })
+    }
+
+    /// Whether the program was told to leave.
+    pub fn should_yield(&self) -> bool {
+        self.yield_asked.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn ask_to_yield(&self) {
+        self.yield_asked.store(true, Ordering::Relaxed);
+    }
+
+    /// Progress from 0 to 1.
+    pub fn set_progress(&self, fraction: f32) {
+        if fraction.is_finite() {
+            let ppm = (fraction.clamp(0.0, 1.0) * 1e6) as u32;
+            self.progress.store(ppm, Ordering::Relaxed);
+        }
+    }
+
+    /// Keeps the newest checkpoint. It is sent soon; at once when the program is leaving, since
+    /// it may be killed any moment.
+    #[cfg(feature = "wasm")]
+    pub fn set_checkpoint(&self, bytes: Vec<u8>) -> io::Result<()> {
+        *lock(&self.checkpoint) = Some(bytes);
+        if self.should_yield() { self.flush_checkpoint() } else { Ok(()) }
+    }
+
+    /// Execution begins: from here on the parent believes nothing that concerns other tasks.
+    pub fn executing(&self) -> io::Result<()> {
+        self.send(Kind::Executing, &[])
+    }
+
+    pub fn send(&self, kind: Kind, payload: &[u8]) -> io::Result<()> {
+        match &mut *lock(&self.out) {
+            Some(out) => write(out, kind, payload),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn send_json(&self, kind: Kind, value: &impl Serialize) -> io::Result<()> {
+        self.send(kind, &serde_json::to_vec(value)?)
+    }
+
+    /// Says how it ended. The first of the execution and the watchdog to get here is heard.
+    pub(super) fn last_word(&self, result: Result<Finish, Stop>) -> io::Result<()> {
+        self.flush_checkpoint()?;
+        let Some(mut out) = lock(&self.out).take() else { return Ok(()) };
+        let cpu_us = cpu_us();
+        match result {
+            Ok(Finish::Done { output, fuel }) => {
+                if !output.is_empty() {
+                    write(&mut out, Kind::Output, &output)?;
+                }
+                let usage = serde_json::to_vec(&Usage { fuel, cpu_us })?;
+                write(&mut out, Kind::Done, &usage)
+            }
+            Ok(Finish::Yielded { fuel }) => {
+                let usage = serde_json::to_vec(&Usage { fuel, cpu_us })?;
+                write(&mut out, Kind::Yielded, &usage)
+            }
+            Err(Stop { code, message }) => {
+                let failed = Failed { code, message: short(&message) };
+                write(&mut out, Kind::Failed, &serde_json::to_vec(&failed)?)
+            }
+        }
+    }
+
+    fn flush_checkpoint(&self) -> io::Result<()> {
+        // Held while sending, so that an older checkpoint cannot overtake a newer one.
+        let mut checkpoint = lock(&self.checkpoint);
+        match checkpoint.take() {
+            Some(bytes) => self.send(Kind::Checkpoint, &bytes),
+            None => Ok(()),
+        }
+    }
+
+    /// Starts the watchdog; it meets `up` once its thread is set up.
+    pub(super) fn start_watch(
+        self: &Arc<Self>,
+        limits: &Limits,
+        up: Arc<Barrier>,
+    ) -> io::Result<()> {
+        let desk = Arc::clone(self);
+        let (cpu_ms, wall_ms) = (limits.cpu_ms, limits.wall_ms);
+        let cpu_limit = i64::from(cpu_ms) * 1_000;
+        let wall_limit = Duration::from_millis(wall_ms.into());
+        let began = Instant::now();
+        let body = move || {
+            up.wait();
+            let stop = loop {
+                for look in 0..CHECKPOINT_EVERY {
+                    std::thread::sleep(WATCH);
+                    if look % PROGRESS_EVERY == 0 {
+                        desk.send_progress();
+                    }
+                    if cpu_us() > cpu_limit || began.elapsed() > wall_limit {
+                        break;
+                    }
+                }
+                if cpu_us() > cpu_limit {
+                    let words = format!("over {cpu_ms} ms of CPU time");
+                    break Stop::new(FailureCode::CpuTimeExceeded, words);
+                }
+                if began.elapsed() > wall_limit {
+                    let words = format!("over {wall_ms} ms of wall time");
+                    break Stop::new(FailureCode::WallTimeExceeded, words);
+                }
+                if desk.flush_checkpoint().is_err() {
+                    // Nobody listens any more.
+                    std::process::exit(1);
+                }
+            };
+            let said = desk.last_word(Err(stop));
+            std::process::exit(i32::from(said.is_err()));
+        };
+        std::thread::Builder::new().name("watch".into()).stack_size(128 << 10).spawn(body)?;
+        Ok(())
+    }
+
+    fn send_progress(&self) {
+        let ppm = self.progress.swap(NOTHING_NEW, Ordering::Relaxed);
+        if ppm != NOTHING_NEW {
+            // If nobody listens the next checkpoint or the end of the input will tell.
+            let _ = self.send(Kind::Progress, &ppm.to_le_bytes());
+        }
+    }
+}
+
+fn write(out: &mut File, kind: Kind, payload: &[u8]) -> io::Result<()> {
+    out.write_all(&header(kind, payload.len()))?;
+    out.write_all(payload)
+}
+
+/// CPU time of this process, microseconds.
+fn cpu_us() -> i64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec * 1_000_000 + time.tv_nsec / 1_000
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
