@@ -55,10 +55,15 @@ pub struct Unfilled {
     pub reason: Reason,
 }
 
-/// Why a bid won no more lanes. `would_win` is a price per hw4-equivalent hour that would have won
-/// one more lane, all other bids as they are: the least one, up to the ties that rank decides
-/// (outbidding takes a value one micro-unit above the bid in the way). It is always above the
-/// bid's price and saturates at `i64::MAX`.
+/// Why a bid won no more lanes.
+///
+/// `would_win` is a price per hw4-equivalent hour, always above the bid's own, that would have won
+/// one more lane, all other bids as they are. To a bid that won nothing it is exact up to ties
+/// (outbidding takes a value one micro-unit above the bid in the way, though rank might do).
+/// To a bid that won some it is the price of one lane beside those it holds. Bidding more it wins
+/// more computing, but that may be a faster lane in exchange for one it holds, and where both are
+/// worth the same the rounding of [`lane_value`](crate::lane_value) may ask for a micro-unit or
+/// two more per lane held. Saturates at `i64::MAX`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
     /// No lane was offered in its cells.

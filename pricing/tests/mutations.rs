@@ -45,7 +45,7 @@ fn example() -> (Book, Clearing) {
             bid(7, 10, 1, &[5]),
         ],
     };
-    let clearing = clear(&book).unwrap();
+    let clearing = clear(&book).expect("the book is valid");
     (book, clearing)
 }
 
