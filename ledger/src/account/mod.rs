@@ -58,12 +58,7 @@ pub fn balance(tx: &mut Tx<'_>, account: AccountId) -> Result<Balance> {
 }
 
 /// What a party's account has; zero if it was never opened.
-pub fn party_balance(
-    tx: &mut Tx<'_>,
-    code: Code,
-    party: PartyId,
-    asset: &str,
-) -> Result<Balance> {
+pub fn party_balance(tx: &mut Tx<'_>, code: Code, party: PartyId, asset: &str) -> Result<Balance> {
     match find_account(tx, code, party, asset)? {
         Some(account) => balance(tx, account),
         None => Ok(Balance::default()),

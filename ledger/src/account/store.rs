@@ -5,8 +5,8 @@ use ::store::{AccountId, Amount, AnyConnection, PartyId, Tx};
 use diesel::prelude::*;
 
 use super::{Balance, Code};
-use crate::{Error, Result};
 use crate::posting::store::each_backend;
+use crate::{Error, Result};
 
 pub(crate) fn find(
     conn: &mut AnyConnection,
