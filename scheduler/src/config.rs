@@ -1,0 +1,47 @@
+//! Settings of the scheduler.
+
+/// Times and bounds. [`Config::default`] is for production; the demo shortens the times.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Time between ticks of a market, milliseconds.
+    pub tick_ms: u32,
+    /// Longest a price is locked, seconds. Shorter where the budget does not reach.
+    pub term_s: i32,
+    /// Shortest lease worth offering, seconds: a budget that does not reach for it is exhausted.
+    pub min_term_s: i32,
+    /// What cars are told to wait between polls, idle and leased, milliseconds. At most 3000
+    /// leased, so that a withdrawn consent stops work within 5 seconds.
+    pub idle_poll_ms: u32,
+    pub leased_poll_ms: u32,
+    /// A car not heard of for so long is gone, seconds.
+    pub heartbeat_timeout_s: i64,
+    /// How long past its term a lease may take to report the checkpoint, seconds.
+    pub term_grace_s: i64,
+    /// How long a leader reigns without a sign, seconds.
+    pub leader_ttl_s: i64,
+    /// How often a task may fail by its cars, and by its program, before it has failed.
+    pub car_retries: i32,
+    pub program_retries: i32,
+    /// Where the price lies between the lowest and the highest that clear, parts per million.
+    pub price_rule_ppm: u32,
+    pub limits: vehicle::protocol::Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            tick_ms: 10_000,
+            term_s: 900,
+            min_term_s: 10,
+            idle_poll_ms: 5_000,
+            leased_poll_ms: 2_000,
+            heartbeat_timeout_s: 30,
+            term_grace_s: 15,
+            leader_ttl_s: 30,
+            car_retries: 5,
+            program_retries: 1,
+            price_rule_ppm: 0,
+            limits: vehicle::protocol::Limits::default(),
+        }
+    }
+}

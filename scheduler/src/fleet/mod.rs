@@ -1,0 +1,156 @@
+//! Vehicles: what their owners let them do, and how they are.
+
+mod eligibility;
+mod presence;
+mod store;
+
+pub use eligibility::{Ineligible, Policy, eligible, parked};
+pub(crate) use presence::{Presence, load_presence, store_presence};
+pub use store::{ConsentRow, NewVehicle, VehicleRow, VehicleView};
+pub(crate) use store::{load_permits, load_vehicle};
+
+use ::store::schema::{consent, vehicle};
+use ::store::{Amount, ConsentId, PartyId, Tx, VehicleId};
+use diesel::prelude::*;
+
+use crate::{DataClass, Error, PayIn, Purpose, Result};
+
+/// The version of the words an owner agrees to.
+pub const CONSENT_TEXT: &str = "2026-11";
+
+/// The dearest reserve or bid that is accepted: 1 million units per lane-hour.
+pub const MAX_PRICE: Amount = Amount(1_000_000_000_000);
+
+/// Adds a car to its owner's. It works for nobody until consent is given.
+///
+/// `token_hash` is the SHA-256 of the secret the car signs in with.
+///
+/// # Errors
+/// [`Error::Invalid`] for an unknown region or class, a reserve below zero or above
+/// [`MAX_PRICE`], a floor above 100.
+pub fn enrol(
+    tx: &mut Tx<'_>,
+    owner: PartyId,
+    new: &NewVehicle,
+    token_hash: [u8; 32],
+) -> Result<VehicleId> {
+    store::check_new(tx, new)?;
+    store::insert(tx, owner, new, token_hash)
+}
+
+/// Changes what the owner wants of a car; takes effect with its next heartbeat.
+pub fn set_policy(
+    tx: &mut Tx<'_>,
+    owner: PartyId,
+    id: VehicleId,
+    policy: Policy,
+    reserve: Amount,
+    pay_in: PayIn,
+) -> Result<()> {
+    store::check_policy(policy.soc_floor, reserve)?;
+    owned(tx, owner, id)?;
+    diesel::update(vehicle::table.find(id))
+        .set((
+            vehicle::soc_floor.eq(policy.soc_floor),
+            vehicle::plugged_only.eq(policy.plugged_only),
+            vehicle::reserve.eq(reserve),
+            vehicle::pay_in.eq(pay_in),
+        ))
+        .execute(tx.conn)?;
+    Ok(())
+}
+
+/// Records the owner's consent for one purpose and data class. Given twice, it stands once.
+pub fn give_consent(
+    tx: &mut Tx<'_>,
+    owner: PartyId,
+    id: VehicleId,
+    purpose: Purpose,
+    data_class: DataClass,
+) -> Result<ConsentId> {
+    owned(tx, owner, id)?;
+    if let Some(live) = live_consent(tx, id, purpose, data_class)? {
+        return Ok(live);
+    }
+    let consent_id = tx.id();
+    diesel::insert_into(consent::table)
+        .values((
+            consent::id.eq(consent_id),
+            consent::vehicle_id.eq(id),
+            consent::purpose.eq(purpose),
+            consent::data_class.eq(data_class),
+            consent::text_version.eq(CONSENT_TEXT),
+            consent::given_at.eq(tx.now),
+        ))
+        .execute(tx.conn)?;
+    Ok(consent_id)
+}
+
+/// Withdraws it: no new work, and running work under it is told to leave at the car's next poll.
+pub fn withdraw_consent(
+    tx: &mut Tx<'_>,
+    owner: PartyId,
+    id: VehicleId,
+    purpose: Purpose,
+    data_class: DataClass,
+) -> Result<()> {
+    owned(tx, owner, id)?;
+    if let Some(live) = live_consent(tx, id, purpose, data_class)? {
+        diesel::update(consent::table.find(live))
+            .set(consent::withdrawn_at.eq(Some(tx.now)))
+            .execute(tx.conn)?;
+    }
+    Ok(())
+}
+
+fn live_consent(
+    tx: &mut Tx<'_>,
+    id: VehicleId,
+    purpose: Purpose,
+    data_class: DataClass,
+) -> Result<Option<ConsentId>> {
+    let live = consent::table
+        .filter(consent::vehicle_id.eq(id))
+        .filter(consent::purpose.eq(purpose))
+        .filter(consent::data_class.eq(data_class))
+        .filter(consent::withdrawn_at.is_null())
+        .select(consent::id)
+        .first(tx.conn)
+        .optional()?;
+    Ok(live)
+}
+
+/// One car of this owner's, with its consents and presence.
+pub fn view(tx: &mut Tx<'_>, owner: PartyId, id: VehicleId) -> Result<VehicleView> {
+    let row = owned(tx, owner, id)?;
+    store::load_view(tx, row)
+}
+
+/// The owner's cars after `after`, oldest first.
+pub fn list(
+    tx: &mut Tx<'_>,
+    owner: PartyId,
+    after: Option<VehicleId>,
+    limit: i64,
+) -> Result<Vec<VehicleView>> {
+    let rows = store::load_page(tx, owner, after, limit)?;
+    rows.into_iter().map(|row| store::load_view(tx, row)).collect()
+}
+
+/// The car that signs in with a token of this SHA-256.
+pub fn authenticate(tx: &mut Tx<'_>, token_hash: &[u8; 32]) -> Result<Option<VehicleId>> {
+    let id = vehicle::table
+        .filter(vehicle::token_hash.eq(token_hash.as_slice()))
+        .filter(vehicle::active.eq(true))
+        .select(vehicle::id)
+        .first(tx.conn)
+        .optional()?;
+    Ok(id)
+}
+
+fn owned(tx: &mut Tx<'_>, owner: PartyId, id: VehicleId) -> Result<VehicleRow> {
+    match load_vehicle(tx, id)? {
+        Some(row) if row.owner_id == owner => Ok(row),
+        _ => Err(Error::NotFound("vehicle")),
+    }
+}

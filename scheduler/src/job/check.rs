@@ -1,0 +1,80 @@
+//! Is what the customer asks for sound?
+
+use std::collections::BTreeSet;
+
+use diesel::prelude::*;
+use store::schema::{blob, hardware_class, market, region};
+use store::{Amount, PartyId, Tx};
+
+use super::{NewBid, NewJob};
+use crate::fleet::MAX_PRICE;
+use crate::{Error, Result};
+
+/// Most tasks of one job.
+pub const MAX_TASKS: usize = 10_000;
+/// Most lanes of one bid.
+pub const MAX_LANES: i32 = 100_000;
+
+/// Checks every field and answers the market's asset.
+pub(super) fn check(tx: &mut Tx<'_>, customer: PartyId, new: &NewJob) -> Result<String> {
+    if new.name.trim().is_empty() || new.name.chars().count() > 200 {
+        return Err(Error::invalid("/name", "1 to 200 characters"));
+    }
+    if new.inputs.is_empty() || new.inputs.len() > MAX_TASKS {
+        return Err(Error::invalid("/inputs", format!("1 to {MAX_TASKS} inputs, one a task")));
+    }
+    check_bid(tx, &new.bid)?;
+    let asset = check_places(tx, &new.market, &new.bid)?;
+    if new.bid.currency != asset {
+        let why = format!("market {} settles in {asset}", new.market);
+        return Err(Error::invalid("/bid/budget/currency", why));
+    }
+    check_blobs(tx, customer, new)?;
+    Ok(asset)
+}
+
+fn check_bid(tx: &Tx<'_>, bid: &NewBid) -> Result<()> {
+    if !bid.price.is_positive() || bid.price > MAX_PRICE {
+        let why = format!("more than 0, at most {MAX_PRICE} per hour");
+        return Err(Error::invalid("/bid/max_price", why));
+    }
+    if !(1..=MAX_LANES).contains(&bid.lanes) {
+        return Err(Error::invalid("/bid/lanes", format!("1 to {MAX_LANES}")));
+    }
+    if !bid.budget.is_positive() || bid.budget > Amount::MAX_INPUT {
+        return Err(Error::invalid("/bid/budget", "more than 0"));
+    }
+    if bid.deadline.is_some_and(|deadline| deadline <= tx.now) {
+        return Err(Error::invalid("/bid/deadline", "in the future"));
+    }
+    Ok(())
+}
+
+fn check_places(tx: &mut Tx<'_>, market: &str, bid: &NewBid) -> Result<String> {
+    let asset: Option<String> =
+        market::table.find(market).select(market::asset).first(tx.conn).optional()?;
+    let Some(asset) = asset else {
+        return Err(Error::invalid("/market", "no such market"));
+    };
+    let regions: Vec<String> =
+        region::table.filter(region::market_id.eq(market)).select(region::id).load(tx.conn)?;
+    if let Some(unknown) = bid.regions.iter().find(|id| !regions.contains(id)) {
+        return Err(Error::invalid("/bid/regions", format!("{unknown} is not of this market")));
+    }
+    let classes: Vec<String> = hardware_class::table.select(hardware_class::id).load(tx.conn)?;
+    if let Some(unknown) = bid.classes.iter().find(|id| !classes.contains(id)) {
+        return Err(Error::invalid("/bid/classes", format!("no hardware class {unknown}")));
+    }
+    Ok(asset)
+}
+
+fn check_blobs(tx: &mut Tx<'_>, customer: PartyId, new: &NewJob) -> Result<()> {
+    let digests: BTreeSet<&String> = new.inputs.iter().chain([&new.program]).collect();
+    for digest in digests {
+        let known: i64 = blob::table.find((digest, customer)).count().get_result(tx.conn)?;
+        if known == 0 {
+            return Err(Error::UnknownBlob(digest.clone()));
+        }
+    }
+    Ok(())
+}

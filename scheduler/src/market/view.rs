@@ -1,0 +1,101 @@
+//! What everybody may see of a market.
+
+use diesel::prelude::*;
+use store::schema::{cell_price, market, region};
+use store::{Amount, Timestamp, Tx};
+
+use super::leader::MarketRow;
+use crate::{Error, Result};
+
+#[derive(Clone, Debug)]
+pub struct MarketView {
+    pub id: String,
+    /// Settlement asset: the currency of bids and reserves.
+    pub asset: String,
+    pub fee_ppm: i32,
+    pub bonus_ppm: i32,
+    pub regions: Vec<String>,
+}
+
+/// A price of a cell, as a tick found it.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct CellPrice {
+    pub market_id: String,
+    pub region: String,
+    pub class: String,
+    pub permits: i32,
+    pub tick: i64,
+    pub at: Timestamp,
+    /// Per lane-hour.
+    pub price: Amount,
+    pub lanes: i64,
+}
+
+pub fn list(tx: &mut Tx<'_>) -> Result<Vec<MarketView>> {
+    let rows: Vec<MarketRow> = market::table.order(market::id).load(tx.conn)?;
+    rows.into_iter()
+        .map(|row| {
+            let regions = region::table
+                .filter(region::market_id.eq(&row.id))
+                .order(region::id)
+                .select(region::id)
+                .load(tx.conn)?;
+            Ok(MarketView {
+                id: row.id,
+                asset: row.asset,
+                fee_ppm: row.fee_ppm,
+                bonus_ppm: row.bonus_ppm,
+                regions,
+            })
+        })
+        .collect()
+}
+
+/// The latest price of every cell that ever sold.
+///
+/// # Errors
+/// [`Error::NotFound`] for an unknown market.
+pub fn prices(tx: &mut Tx<'_>, market: &str) -> Result<Vec<CellPrice>> {
+    known(tx, market)?;
+    let rows: Vec<CellPrice> = cell_price::table
+        .filter(cell_price::market_id.eq(market))
+        .order((
+            cell_price::region_id,
+            cell_price::class_id,
+            cell_price::permits,
+            cell_price::tick.desc(),
+        ))
+        .load(tx.conn)?;
+    let mut latest: Vec<CellPrice> = Vec::new();
+    for row in rows {
+        let same = latest.last().is_some_and(|last| {
+            (&last.region, &last.class, last.permits) == (&row.region, &row.class, row.permits)
+        });
+        if !same {
+            latest.push(row);
+        }
+    }
+    Ok(latest)
+}
+
+/// Prices since `from`, oldest first, at most `limit`.
+pub fn history(
+    tx: &mut Tx<'_>,
+    market: &str,
+    from: Timestamp,
+    limit: i64,
+) -> Result<Vec<CellPrice>> {
+    known(tx, market)?;
+    let rows = cell_price::table
+        .filter(cell_price::market_id.eq(market))
+        .filter(cell_price::at.ge(from))
+        .order((cell_price::tick, cell_price::region_id, cell_price::class_id))
+        .limit(limit)
+        .load(tx.conn)?;
+    Ok(rows)
+}
+
+fn known(tx: &mut Tx<'_>, id: &str) -> Result<()> {
+    let found: i64 = market::table.find(id).count().get_result(tx.conn)?;
+    if found == 0 { Err(Error::NotFound("market")) } else { Ok(()) }
+}

@@ -1,0 +1,166 @@
+//! The words that rows and requests share.
+
+use std::fmt;
+
+use diesel::backend::Backend;
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::expression::AsExpression;
+use diesel::serialize::{self, Output, ToSql};
+use diesel::sql_types::Text;
+use serde::{Deserialize, Serialize};
+
+/// An enum that is a word in JSON and in a text column.
+macro_rules! words {
+    ($($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal,)* })*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+                 AsExpression, FromSqlRow)]
+        #[diesel(sql_type = Text)]
+        pub enum $name { $($(#[$vmeta])* #[serde(rename = $word)] $variant,)* }
+
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+
+            pub fn parse(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)* _ => None }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl<DB: Backend> ToSql<Text, DB> for $name
+        where
+            str: ToSql<Text, DB>,
+        {
+            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+                self.as_str().to_sql(out)
+            }
+        }
+
+        impl<DB: Backend> FromSql<Text, DB> for $name
+        where
+            String: FromSql<Text, DB>,
+        {
+            fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+                let word = String::from_sql(bytes)?;
+                Self::parse(&word).ok_or_else(|| format!("unknown {}: {word}", stringify!($name)).into())
+            }
+        }
+    )*};
+}
+
+words! {
+    /// What a job uses the car for; consent is given per purpose.
+    Purpose {
+        Inference = "inference",
+        Simulation = "simulation",
+        Video = "video",
+    }
+    /// What kind of data travels to the car. Personal data is barred.
+    DataClass {
+        Synthetic = "synthetic",
+        NonPersonal = "non_personal",
+    }
+    Runtime {
+        Wasm = "wasm",
+        Onnx = "onnx",
+    }
+    /// How an owner is credited.
+    PayIn {
+        Cash = "cash",
+        Credits = "credits",
+    }
+    JobState {
+        Active = "active",
+        Completed = "completed",
+        /// A task failed for good, the budget was exhausted or the deadline passed.
+        Failed = "failed",
+        Cancelled = "cancelled",
+    }
+    TaskState {
+        Queued = "queued",
+        Leased = "leased",
+        Completed = "completed",
+        Failed = "failed",
+        Cancelled = "cancelled",
+    }
+    LeaseState {
+        Offered = "offered",
+        Running = "running",
+        Ended = "ended",
+        Settled = "settled",
+    }
+    /// Why a lease ended.
+    EndReason {
+        /// The job had no more queued tasks.
+        NoWork = "no_work",
+        Term = "term",
+        /// The driver came back, or the car stopped being eligible.
+        Vacated = "vacated",
+        /// Consent was withdrawn.
+        Evicted = "evicted",
+        /// The customer cancelled the job.
+        Cancelled = "cancelled",
+        /// No heartbeat.
+        Lost = "lost",
+        /// The car never took the offer.
+        NotTaken = "not_taken",
+        /// The car failed an attempt.
+        Failed = "failed",
+    }
+    /// How an attempt ended, `running` while it has not.
+    AttemptOutcome {
+        Running = "running",
+        Completed = "completed",
+        Checkpointed = "checkpointed",
+        Vacated = "vacated",
+        FailedProgram = "failed_program",
+        FailedCar = "failed_car",
+        Cancelled = "cancelled",
+        Lost = "lost",
+    }
+    /// Whether an attempt is paid; `pending` until that is known.
+    Verdict {
+        Pending = "pending",
+        Paid = "paid",
+        Unpaid = "unpaid",
+    }
+}
+
+impl From<Runtime> for vehicle::protocol::Runtime {
+    fn from(runtime: Runtime) -> Self {
+        match runtime {
+            Runtime::Wasm => Self::Wasm,
+            Runtime::Onnx => Self::Onnx,
+        }
+    }
+}
+
+/// The set of (purpose, data class) pairs that an owner allows: the eligibility group of a car.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Permits(pub i32);
+
+impl Permits {
+    fn bit(purpose: Purpose, data_class: DataClass) -> i32 {
+        1 << (purpose as i32 * DataClass::ALL.len() as i32 + data_class as i32)
+    }
+
+    #[must_use]
+    pub fn with(self, purpose: Purpose, data_class: DataClass) -> Self {
+        Self(self.0 | Self::bit(purpose, data_class))
+    }
+
+    pub fn allows(self, purpose: Purpose, data_class: DataClass) -> bool {
+        self.0 & Self::bit(purpose, data_class) != 0
+    }
+}
