@@ -12,7 +12,10 @@
 
 #![deny(clippy::float_arithmetic)]
 
+pub mod blob;
 pub mod config;
+pub mod embedded;
+pub mod engine;
 mod error;
 pub mod fleet;
 pub mod job;

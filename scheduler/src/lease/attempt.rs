@@ -9,7 +9,7 @@ use super::close::settle_if_ready;
 use super::plan::Close;
 use super::store::AttemptRow;
 use crate::job::{TaskRow, count_task, load_task};
-use crate::{AttemptOutcome, Config, JobState, Result, TaskState, Verdict};
+use crate::{AttemptOutcome, Config, Error, JobState, Result, TaskState, Verdict, blob};
 
 /// Stores how the attempt ended and moves its task on.
 pub(super) fn close_attempt(
@@ -18,6 +18,7 @@ pub(super) fn close_attempt(
     row: &AttemptRow,
     close: &Close,
 ) -> Result<()> {
+    let close = &with_blob_seen(tx, close)?;
     diesel::update(attempt::table.find(row.id))
         .set((
             attempt::state.eq(close.outcome),
@@ -41,6 +42,23 @@ pub(super) fn close_attempt(
     }
 }
 
+/// A car that names an output or a checkpoint which it never stored has failed.
+fn with_blob_seen(tx: &mut Tx<'_>, close: &Close) -> Result<Close> {
+    let missing = match &close.blob {
+        Some(digest) => blob::recorded(tx, digest)?.is_none(),
+        None => false,
+    };
+    if !missing {
+        return Ok(close.clone());
+    }
+    Ok(Close {
+        outcome: AttemptOutcome::FailedCar,
+        blob: None,
+        reason: "the car never stored what it named".to_owned(),
+        ..close.clone()
+    })
+}
+
 /// The pay table. A checkpoint's fate is decided by who resumes from it.
 fn verdict(outcome: AttemptOutcome) -> Verdict {
     match outcome {
@@ -55,6 +73,12 @@ fn verdict(outcome: AttemptOutcome) -> Verdict {
 }
 
 fn complete(tx: &mut Tx<'_>, task: &TaskRow, row: &AttemptRow, close: &Close) -> Result<()> {
+    if let Some(output) = &close.blob {
+        let job = crate::job::load_job(tx, task.job_id)?;
+        let job = job.ok_or_else(|| Error::corrupt("a task has a job"))?;
+        let size = blob::recorded(tx, output)?.unwrap_or(0);
+        blob::grant(tx, output, job.customer_id, size)?;
+    }
     diesel::update(task::table.find(task.id))
         .set((
             task::state.eq(TaskState::Completed),

@@ -1,0 +1,98 @@
+//! The loop that keeps the markets going: a tick, then a sweep, again and again.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use store::{NodeId, Store};
+
+use crate::{Config, Error, lease, market};
+
+/// A running loop. It never ends by an error: what fails is logged and tried again next tick.
+pub struct Engine {
+    signal: Arc<Signal>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Signal {
+    stopped: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Engine {
+    /// Starts a thread that leads every market it can as `node`.
+    pub fn start(store: Store, config: Config, node: NodeId) -> Self {
+        let signal = Arc::new(Signal::default());
+        let thread = {
+            let signal = signal.clone();
+            std::thread::spawn(move || run(&store, &config, node, &signal))
+        };
+        Self { signal, thread: Some(thread) }
+    }
+
+    /// Ends the loop after the tick in hand and steps down everywhere.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        *lock(&self.signal.stopped) = true;
+        self.signal.changed.notify_all();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the market loop panicked");
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn run(store: &Store, config: &Config, node: NodeId, signal: &Signal) {
+    let pause = Duration::from_millis(config.tick_ms.into());
+    loop {
+        each_market(store, |id| step(store, config, id, node));
+        let stopped = lock(&signal.stopped);
+        let wait = signal.changed.wait_timeout_while(stopped, pause, |stopped| !*stopped);
+        if *wait.unwrap_or_else(|poisoned| poisoned.into_inner()).0 {
+            break;
+        }
+    }
+    each_market(store, |id| store.write(|tx| market::resign(tx, id, node)));
+}
+
+fn each_market(store: &Store, act: impl Fn(&str) -> Result<(), Error>) {
+    let markets = match store.read(market::list) {
+        Ok(markets) => markets,
+        Err(error) => return tracing::error!(%error, "cannot list the markets"),
+    };
+    for market in markets {
+        match act(&market.id) {
+            Ok(()) => {}
+            Err(Error::NotLeader) => tracing::debug!(market = market.id, "another node leads"),
+            Err(error) => tracing::error!(market = market.id, %error, "market step failed"),
+        }
+    }
+}
+
+/// Sweeps first, so that the tick sees what fell free.
+fn step(store: &Store, config: &Config, id: &str, node: NodeId) -> Result<(), Error> {
+    let swept = store.write(|tx| lease::sweep(tx, config, id))?;
+    if swept != lease::Swept::default() {
+        tracing::info!(market = id, ?swept, "swept");
+    }
+    let report = market::tick(store, config, id, node)?;
+    if report.leases > 0 || report.exhausted > 0 {
+        tracing::info!(market = id, ?report, "tick");
+    }
+    Ok(())
+}
