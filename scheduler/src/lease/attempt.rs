@@ -18,7 +18,6 @@ pub(super) fn close_attempt(
     row: &AttemptRow,
     close: &Close,
 ) -> Result<()> {
-    let close = &with_blob_seen(tx, close)?;
     diesel::update(attempt::table.find(row.id))
         .set((
             attempt::state.eq(close.outcome),
@@ -40,23 +39,6 @@ pub(super) fn close_attempt(
         AttemptOutcome::FailedProgram => fail_program(tx, config, &task, row, close),
         AttemptOutcome::FailedCar | AttemptOutcome::Lost => fail_car(tx, config, &task, close),
     }
-}
-
-/// A car that names an output or a checkpoint which it never stored has failed.
-fn with_blob_seen(tx: &mut Tx<'_>, close: &Close) -> Result<Close> {
-    let missing = match &close.blob {
-        Some(digest) => blob::recorded(tx, digest)?.is_none(),
-        None => false,
-    };
-    if !missing {
-        return Ok(close.clone());
-    }
-    Ok(Close {
-        outcome: AttemptOutcome::FailedCar,
-        blob: None,
-        reason: "the car never stored what it named".to_owned(),
-        ..close.clone()
-    })
 }
 
 /// The pay table. A checkpoint's fate is decided by who resumes from it.

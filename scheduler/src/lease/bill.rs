@@ -93,7 +93,8 @@ mod tests {
     fn worked_examples() {
         // $0.36 an hour is 100 micro-dollars a second.
         let price = Amount(360_000);
-        let cases: &[(&[(Verdict, i64)], i32, i64)] = &[
+        type Case<'a> = (&'a [(Verdict, i64)], i32, i64);
+        let cases: &[Case<'_>] = &[
             (&[], 0, 0),
             (&[(Verdict::Unpaid, 5_000_000)], 0, 0),
             (&[(Verdict::Paid, 0)], 1, 100),

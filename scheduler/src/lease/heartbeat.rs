@@ -14,7 +14,7 @@ use crate::fleet::{
 };
 use crate::job::{JobRow, load_job, load_task, next_queued};
 use crate::market::lock_market;
-use crate::{AttemptOutcome, Config, EndReason, Error, JobState, Result, TaskState, Verdict};
+use crate::{AttemptOutcome, Config, EndReason, Error, JobState, Result, TaskState, Verdict, blob};
 
 /// Takes a car's word and answers with what it should do. An idle car whose word is not new costs
 /// one read.
@@ -98,10 +98,7 @@ fn serve_lease(
         attempt: running
             .as_ref()
             .map(|row| RunningAttempt { id: row.id, started_at: row.started_at }),
-        report: beat.attempt.as_ref().map(|report| Report {
-            attempt: report.attempt_id.parse().ok(),
-            state: report.state.clone(),
-        }),
+        report: load_report(tx, beat)?,
     };
     let plan = plan(&view);
     if let (Some(row), Some(close)) = (&running, &plan.close) {
@@ -127,6 +124,20 @@ fn serve_lease(
         }
     }
     Ok(reply)
+}
+
+/// What the car says of its attempt, and whether the blob it names is there.
+fn load_report(tx: &mut Tx<'_>, beat: &Heartbeat) -> Result<Option<Report>> {
+    let Some(report) = &beat.attempt else { return Ok(None) };
+    let blob_stored = match &report.state {
+        AttemptState::Completed { output: named, .. }
+        | AttemptState::Checkpointed { checkpoint: named, .. } => {
+            blob::recorded(tx, &named.0)?.is_some()
+        }
+        _ => false,
+    };
+    let attempt = report.attempt_id.parse().ok();
+    Ok(Some(Report { attempt, state: report.state.clone(), blob_stored }))
 }
 
 fn still_running(beat: &Heartbeat) -> bool {

@@ -33,6 +33,8 @@ pub(super) struct RunningAttempt {
 pub(super) struct Report {
     pub attempt: Option<AttemptId>,
     pub state: AttemptState,
+    /// The car did store the output or checkpoint that it names.
+    pub blob_stored: bool,
 }
 
 /// What to do, in this order: close the attempt, then the next step.
@@ -88,7 +90,7 @@ pub(super) fn plan(view: &View) -> Plan {
             AttemptState::Running { .. } => {
                 Plan { close: None, next: stop.map_or(Next::Continue, Next::Vacate) }
             }
-            ended => plan_ended(view, attempt, ended, stop),
+            ended => plan_ended(view, attempt, ended, report.blob_stored, stop),
         },
         // The car does not know its order: the answer was lost, or the car began anew.
         _ => match stop {
@@ -131,6 +133,7 @@ fn plan_ended(
     view: &View,
     attempt: &RunningAttempt,
     state: &AttemptState,
+    blob_stored: bool,
     stop: Option<VacateReason>,
 ) -> Plan {
     let mut close = match state {
@@ -155,6 +158,14 @@ fn plan_ended(
             Close { fatal: *fault == Fault::Program && hopeless(*code), ..close }
         }
     };
+    if close.blob.is_some() && !blob_stored {
+        close = Close {
+            outcome: AttemptOutcome::FailedCar,
+            blob: None,
+            reason: "the car never stored what it names".to_owned(),
+            ..close
+        };
+    }
     // The customer gave the job up while the car worked: billed up to now, whatever it left.
     let gave_up = !view.job_active
         && matches!(close.outcome, AttemptOutcome::Vacated | AttemptOutcome::Checkpointed);

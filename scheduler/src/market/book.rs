@@ -79,54 +79,67 @@ fn speed(snapshot: &Snapshot, class: &str) -> Result<u32> {
     speed.ok_or_else(|| Error::corrupt(format!("no hardware class {class}")))
 }
 
+/// Puts a bid in the book for the cells it accepts and can afford. A job that can afford no class
+/// at all is exhausted, unless a lease of its still runs.
 fn add_bid(
     open: &mut OpenBook,
     demand: &Demand,
     snapshot: &Snapshot,
     config: &Config,
 ) -> Result<()> {
-    let accepted: Vec<u32> =
-        (0..).zip(&open.cells).filter(|(_, key)| accepts(demand, key)).map(|(id, _)| id).collect();
-    let dearest = dearest_lane(demand, snapshot);
+    let lane = |class: &str| Ok::<_, Error>(lane_value(demand.price.0, speed(snapshot, class)?));
+    let (mut cells, mut dearest) = (vec![], 0);
+    for (id, key) in (0..).zip(&open.cells) {
+        let price = lane(&key.class)?;
+        if accepts(demand, key) && affords(demand.free, price, config) {
+            cells.push(id);
+            dearest = price.max(dearest);
+        }
+    }
     match plan_term(demand.free, demand.lanes, dearest, config) {
-        Some((lanes, term_s)) => {
+        Some((lanes, term_s)) if !cells.is_empty() => {
             let id = u128::from_be_bytes(*demand.bid.as_bytes());
             open.terms.insert(id, Terms { job: demand.job, term_s });
-            open.book.bids.push(Bid {
-                id,
-                time: demand.placed_at.0,
-                price: demand.price.0,
-                lanes,
-                cells: accepted,
-            });
+            let (time, price) = (demand.placed_at.0, demand.price.0);
+            open.book.bids.push(Bid { id, time, price, lanes, cells });
         }
-        None if demand.live == 0 => open.exhausted.push(demand.job),
-        None => {}
+        _ => {
+            let classes = snapshot.speeds.keys().filter(|class| has(&demand.classes, class));
+            let prices = classes.map(|class| lane(class)).collect::<Result<Vec<_>>>()?;
+            let hope = prices.iter().any(|price| affords(demand.free, *price, config));
+            if !hope && demand.live == 0 {
+                open.exhausted.push(demand.job);
+            }
+        }
     }
     Ok(())
 }
 
-fn accepts(demand: &Demand, key: &CellKey) -> bool {
-    let any_or_has = |list: &[String], word: &String| list.is_empty() || list.contains(word);
-    key.permits.allows(demand.purpose, demand.data_class)
-        && any_or_has(&demand.regions, &key.region)
-        && any_or_has(&demand.classes, &key.class)
+/// The shortest lease of one lane, at this price.
+fn shortest(price: i64, config: &Config) -> Option<i64> {
+    mul_div(price, config.min_term_s.into(), 3_600, Rounding::Up)
 }
 
-/// The most the bid may have to pay for one lane-hour, of whichever class it accepts.
-fn dearest_lane(demand: &Demand, snapshot: &Snapshot) -> i64 {
-    let accepted = snapshot
-        .speeds
-        .iter()
-        .filter(|(class, _)| demand.classes.is_empty() || demand.classes.contains(class));
-    accepted.map(|(_, speed)| lane_value(demand.price.0, *speed)).max().unwrap_or(demand.price.0)
+fn affords(free: Amount, price: i64, config: &Config) -> bool {
+    free.is_positive() && shortest(price, config).is_some_and(|cost| cost <= free.0)
+}
+
+/// An empty list is any.
+fn has(list: &[String], word: &str) -> bool {
+    list.is_empty() || list.iter().any(|item| item == word)
+}
+
+fn accepts(demand: &Demand, key: &CellKey) -> bool {
+    key.permits.allows(demand.purpose, demand.data_class)
+        && has(&demand.regions, &key.region)
+        && has(&demand.classes, &key.class)
 }
 
 /// How many lanes for how long the free budget can bear at the dearest price: all the lanes for
 /// the full term if it can, else shorter leases, else fewer. `None` if not even one lane for the
 /// shortest term. In any case `lanes × price × term ≤ free`, whatever the clearing price.
 fn plan_term(free: Amount, lanes: i64, dearest: i64, config: &Config) -> Option<(u32, i32)> {
-    let shortest = mul_div(dearest, config.min_term_s.into(), 3_600, Rounding::Up)?;
+    let shortest = shortest(dearest, config)?;
     let affordable = if shortest == 0 { lanes } else { free.0 / shortest };
     let lanes = lanes.min(affordable);
     if lanes <= 0 {
