@@ -1,1 +1,5 @@
-fn main() {}
+//! The program `driveway`: see `driveway --help`.
+
+fn main() -> std::process::ExitCode {
+    api::cli::main()
+}

@@ -1,5 +1,7 @@
 //! A bid becomes an owner's credit; the pay table; what stops work, and what it costs then.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{World, at_home, digest, driver_back, new_job};

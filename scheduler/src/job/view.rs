@@ -12,6 +12,8 @@ use crate::{Error, Result, TaskState};
 pub struct JobView {
     pub row: JobRow,
     pub bid: BidRow,
+    /// The market's: what the amounts are in.
+    pub asset: String,
     /// What was paid of the budget, and what is still held; the rest went back to the wallet.
     pub spent: Amount,
     pub held: Amount,
@@ -81,5 +83,6 @@ fn owned(tx: &mut Tx<'_>, customer: PartyId, id: JobId) -> Result<JobRow> {
 fn view(tx: &mut Tx<'_>, row: JobRow) -> Result<JobView> {
     let hold = ledger::hold(tx, row.hold_id)?;
     let bid = load_bid(tx, row.id)?;
-    Ok(JobView { spent: hold.captured, held: hold.remaining(), bid, row })
+    let asset = crate::market::asset(tx, &row.market_id)?;
+    Ok(JobView { asset, spent: hold.captured, held: hold.remaining(), bid, row })
 }

@@ -12,6 +12,8 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct LeaseView {
     pub row: LeaseRow,
+    /// The market's: what the amounts are in.
+    pub asset: String,
     pub attempts: Vec<AttemptRow>,
     /// Of a settled lease.
     pub lines: Vec<BillLine>,
@@ -65,7 +67,8 @@ fn views(tx: &mut Tx<'_>, rows: Vec<LeaseRow>) -> Result<Vec<LeaseView>> {
                 Some(_) => bill(row.price, row.term_s, &attempts).map_or(vec![], |bill| bill.lines),
                 None => vec![],
             };
-            Ok(LeaseView { row, attempts, lines })
+            let asset = crate::market::asset(tx, &row.market_id)?;
+            Ok(LeaseView { asset, row, attempts, lines })
         })
         .collect()
 }

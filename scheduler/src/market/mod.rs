@@ -30,3 +30,10 @@ pub struct CellKey {
 pub(crate) fn lock_market(tx: &mut Tx<'_>, market: &str) -> Result<()> {
     Ok(store::lock_row(tx.conn, "market", market)?)
 }
+
+/// The settlement asset of a market.
+pub(crate) fn asset(tx: &mut Tx<'_>, market: &str) -> Result<String> {
+    use diesel::prelude::*;
+    use store::schema::market as table;
+    Ok(table::table.find(market).select(table::asset).first(tx.conn)?)
+}

@@ -1,5 +1,5 @@
 //! A small world: a market, a customer with money, owners with cars, and the cars' words.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 

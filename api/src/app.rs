@@ -1,0 +1,40 @@
+//! What handlers share.
+
+use actix_web::web;
+use store::{Store, Tx};
+
+use crate::blobs::Blobs;
+use crate::identity::token::TokenKey;
+use crate::problem::Result;
+
+/// The application's state as a handler takes it.
+pub type App = web::Data<AppState>;
+
+pub struct AppState {
+    pub store: Store,
+    pub blobs: Blobs,
+    pub tokens: TokenKey,
+    pub scheduler: scheduler::Config,
+    /// Deposits of source `test` post at once, out of thin air.
+    pub allow_test_deposits: bool,
+}
+
+impl AppState {
+    /// Runs a query on a blocking thread.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let store = self.store.clone();
+        web::block(move || store.read(query)).await?
+    }
+
+    /// Runs a command on a blocking thread.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        command: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let store = self.store.clone();
+        web::block(move || store.write(command)).await?
+    }
+}

@@ -1,0 +1,99 @@
+//! Who asks, by the type in a handler's signature: a handler that names `Customer` runs for
+//! customers only. What belongs to another tenant is not found, which the noun's queries see to.
+
+use std::future::{Ready, ready};
+use std::ops::Deref;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{FromRequest, HttpRequest, web};
+use sha2::{Digest, Sha256};
+use store::PartyId;
+
+use crate::app::AppState;
+use crate::identity::model::Role;
+use crate::problem::{Code, Problem, Result};
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Principal {
+    pub party: PartyId,
+    pub role: Role,
+}
+
+/// The token after `Bearer`.
+pub fn bearer(request: &HttpRequest) -> Result<&str> {
+    let header = request.headers().get(AUTHORIZATION);
+    let header = header.ok_or_else(|| Problem::new(Code::TokenMissing))?;
+    let text = header.to_str().map_err(|_| Problem::new(Code::TokenInvalid))?;
+    let (scheme, token) = text.split_once(' ').unwrap_or_default();
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Problem::new(Code::TokenMissing));
+    }
+    Ok(token.trim())
+}
+
+/// The application's state, which the server always gives.
+pub fn state(request: &HttpRequest) -> Result<&AppState> {
+    let app = request.app_data::<web::Data<AppState>>();
+    app.map(|app| app.as_ref()).ok_or_else(|| Problem::internal("no application state"))
+}
+
+fn principal(request: &HttpRequest, roles: &[Role]) -> Result<Principal> {
+    let app = state(request)?;
+    let (party, role) = app.tokens.check(bearer(request)?, app.store.now())?;
+    if !roles.contains(&role) {
+        return Err(Problem::new(Code::WrongRole));
+    }
+    Ok(Principal { party, role })
+}
+
+macro_rules! roles {
+    ($($(#[$doc:meta])* $name:ident: $($role:ident)|+;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name(pub Principal);
+
+        impl Deref for $name {
+            type Target = Principal;
+            fn deref(&self) -> &Principal {
+                &self.0
+            }
+        }
+
+        impl FromRequest for $name {
+            type Error = Problem;
+            type Future = Ready<Result<Self>>;
+
+            fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+                ready(principal(request, &[$(Role::$role),+]).map(Self))
+            }
+        }
+    )*};
+}
+
+roles! {
+    Customer: Customer;
+    Owner: Owner;
+    Finance: Finance;
+    Operator: Operator;
+    /// An owner, or finance, who sees every owner's.
+    OwnerOrFinance: Owner | Finance;
+    AnyUser: Customer | Owner | Finance | Operator;
+}
+
+/// A car that signs in with its own token. Whether it is known is asked with the work itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Car {
+    pub token_hash: [u8; 32],
+}
+
+impl FromRequest for Car {
+    type Error = Problem;
+    type Future = Ready<Result<Self>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let car = bearer(request).map(|token| Self { token_hash: Sha256::digest(token).into() });
+        ready(car)
+    }
+}

@@ -1,0 +1,142 @@
+//! JSON bodies: bounded, typed, validated, and with a fingerprint for idempotency.
+
+use actix_web::dev::Payload;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{FromRequest, HttpRequest, web};
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use garde::Validate;
+use serde::de::DeserializeOwned;
+use serde_path_to_error::{Path, Segment};
+use sha2::{Digest, Sha256};
+
+use crate::problem::{Code, Problem, Result};
+
+/// The most bytes a JSON body may have.
+pub const MAX_JSON: usize = 1 << 20;
+
+/// A body that was read and found valid.
+pub struct Body<T> {
+    pub value: T,
+    /// SHA-256 of what the body says, whatever its spaces and the order of its members.
+    pub fingerprint: [u8; 32],
+}
+
+impl<T> FromRequest for Body<T>
+where
+    T: DeserializeOwned + Validate<Context = ()> + 'static,
+{
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_json = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+        let payload = payload.take();
+        Box::pin(async move {
+            if !is_json {
+                return Err(Problem::new(Code::UnsupportedMediaType));
+            }
+            parse(&read(payload).await?)
+        })
+    }
+}
+
+async fn read(mut payload: Payload) -> Result<web::BytesMut> {
+    let mut bytes = web::BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(broken)?;
+        if bytes.len() + chunk.len() > MAX_JSON {
+            return Err(Problem::new(Code::BodyTooLarge));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// The client went away or sent what HTTP does not allow.
+pub fn broken(error: actix_web::error::PayloadError) -> Problem {
+    Problem::new(Code::InvalidJson).detail(format!("The body could not be read: {error}"))
+}
+
+fn parse<T: DeserializeOwned + Validate<Context = ()>>(bytes: &[u8]) -> Result<Body<T>> {
+    // Members sorted: the canonical form that is fingerprinted.
+    let canonical: serde_json::Value = serde_json::from_slice(bytes)
+        .map_err(|error| Problem::new(Code::InvalidJson).detail(error.to_string()))?;
+    let fingerprint = Sha256::digest(canonical.to_string()).into();
+    // From the text again, not from the value: so a member that stands twice is refused.
+    let reader = &mut serde_json::Deserializer::from_slice(bytes);
+    let value: T = serde_path_to_error::deserialize(reader).map_err(|error| {
+        let text = error.inner().to_string();
+        let detail = text.split(" at line ").next().unwrap_or(&text).to_owned();
+        Problem::new(Code::InvalidBody).at(pointer(error.path()), detail)
+    })?;
+    value.validate().map_err(|report| {
+        report.iter().fold(Problem::new(Code::InvalidBody), |problem, (path, error)| {
+            let path = path.to_string().replace('[', ".").replace(']', "");
+            problem.at(format!("/{}", path.replace('.', "/")), error.message())
+        })
+    })?;
+    Ok(Body { value, fingerprint })
+}
+
+fn pointer(path: &Path) -> String {
+    let mut text = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => text.push_str(&format!("/{index}")),
+            Segment::Map { key } => {
+                text.push_str(&format!("/{}", key.replace('~', "~0").replace('/', "~1")));
+            }
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(serde::Deserialize, Validate, Debug)]
+    #[serde(deny_unknown_fields)]
+    struct Order {
+        #[garde(dive)]
+        lines: Vec<Line>,
+    }
+
+    #[derive(serde::Deserialize, Validate, Debug)]
+    #[serde(deny_unknown_fields)]
+    struct Line {
+        #[garde(range(min = 1))]
+        count: u8,
+    }
+
+    fn refusal(text: &str) -> String {
+        parse::<Order>(text.as_bytes()).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_refusal_points_at_the_field() {
+        for (text, expected) in [
+            ("{", "invalid_json"),
+            (r#"{"lines":[{"count":1},{"count":-1}]}"#, "(/lines/1/count: "),
+            (r#"{"lines":[{"count":0}]}"#, "(/lines/0/count: "),
+            (r#"{"lines":[{"count":1,"x":1}]}"#, "unknown field `x`"),
+            (r#"{"lines":[],"lines":[]}"#, "duplicate field"),
+        ] {
+            assert!(refusal(text).contains(expected), "{text}: {}", refusal(text));
+        }
+    }
+
+    #[test]
+    fn the_fingerprint_is_of_the_meaning() {
+        let of = |text: &str| parse::<Order>(text.as_bytes()).map(|b| b.fingerprint).unwrap();
+        assert_eq!(of(r#"{"lines":[{"count":1}]}"#), of("{ \"lines\": [ {\"count\": 1} ] }"));
+        assert_ne!(of(r#"{"lines":[{"count":1}]}"#), of(r#"{"lines":[{"count":2}]}"#));
+    }
+}

@@ -1,0 +1,82 @@
+//! What the server is told at its start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Where the data is.
+#[derive(Args, Clone, Debug)]
+pub struct DataConfig {
+    /// Folder of the database, blobs and mail.
+    #[arg(long, env = "DRIVEWAY_DATA", default_value = "driveway-data", value_name = "DIR")]
+    pub data: PathBuf,
+    /// sqlite://FILE or postgres://...; DIR/driveway.sqlite if not named.
+    #[arg(long, env = "DRIVEWAY_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+}
+
+impl DataConfig {
+    pub fn in_folder(data: impl Into<PathBuf>) -> Self {
+        Self { data: data.into(), database_url: None }
+    }
+
+    /// The database's URL.
+    pub fn url(&self) -> String {
+        let default = || format!("sqlite://{}", self.data.join("driveway.sqlite").display());
+        self.database_url.clone().unwrap_or_else(default)
+    }
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Config {
+    #[command(flatten)]
+    pub data: DataConfig,
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, env = "DRIVEWAY_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Cars that live in this process.
+    #[arg(long, env = "DRIVEWAY_VEHICLES", default_value_t = 0, value_name = "N")]
+    pub vehicles: usize,
+    /// Let customers pay in money out of thin air.
+    #[arg(long, env = "DRIVEWAY_ALLOW_TEST_DEPOSITS")]
+    pub allow_test_deposits: bool,
+    /// Seconds that an access token lives.
+    #[arg(long, env = "DRIVEWAY_TOKEN_LIFETIME", default_value_t = 600, value_name = "SECONDS",
+          value_parser = clap::value_parser!(i64).range(1..=86_400))]
+    pub token_lifetime: i64,
+    /// Relay for mail, smtp://HOST:PORT; files in DIR/mail if not named.
+    #[arg(long, env = "DRIVEWAY_SMTP_URL", value_name = "URL", hide_env_values = true)]
+    pub smtp_url: Option<String>,
+    /// Sender of mail.
+    #[arg(long, env = "DRIVEWAY_MAIL_FROM", default_value = "Driveway <no-reply@localhost>")]
+    pub mail_from: String,
+    /// Threads that answer requests; one a processor if not named.
+    #[arg(long, env = "DRIVEWAY_WORKERS", value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: Option<u16>,
+    /// Milliseconds between ticks of a market.
+    #[arg(long, env = "DRIVEWAY_TICK_MS", default_value_t = 10_000, value_name = "MS",
+          value_parser = clap::value_parser!(u32).range(50..=600_000))]
+    pub tick_ms: u32,
+    #[arg(skip)]
+    pub scheduler: scheduler::Config,
+}
+
+impl Config {
+    /// For tests and the demo: any free port of this machine, everything else by default.
+    pub fn local(data: DataConfig) -> Self {
+        Self {
+            data,
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            vehicles: 0,
+            allow_test_deposits: false,
+            token_lifetime: 600,
+            smtp_url: None,
+            mail_from: "Driveway <no-reply@localhost>".to_owned(),
+            workers: None,
+            tick_ms: 10_000,
+            scheduler: scheduler::Config::default(),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Jobs on the wire.
+
+use garde::Validate;
+use scheduler::job::{JobView, TaskView};
+use scheduler::lease::LeaseView;
+use scheduler::{DataClass, Purpose, Runtime};
+use serde::{Deserialize, Serialize};
+use store::{Amount, JobId, LeaseId, Timestamp};
+use utoipa::ToSchema;
+
+use crate::blobs::parse_digest;
+use crate::money::Money;
+use crate::problem::{Code, Problem, Result};
+
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewJob {
+    #[garde(length(chars, min = 1, max = 200))]
+    #[schema(example = "digits", min_length = 1, max_length = 200)]
+    pub name: String,
+    /// Where to buy: see `/v1/markets`.
+    #[garde(length(max = 64))]
+    #[schema(example = "us")]
+    pub market: String,
+    #[garde(skip)]
+    #[schema(value_type = String, example = "wasm", pattern = "^(wasm|onnx)$")]
+    pub runtime: Runtime,
+    /// SHA-256 of the program, stored with `PUT /v1/blobs/{digest}`.
+    #[garde(skip)]
+    pub program: String,
+    /// `inference`, `simulation` or `video`: owners consent by purpose.
+    #[garde(skip)]
+    #[schema(value_type = String, example = "simulation")]
+    pub purpose: Purpose,
+    /// `synthetic` or `non_personal`. Personal data may not go to cars.
+    #[garde(skip)]
+    #[schema(value_type = String, example = "synthetic")]
+    pub data_class: DataClass,
+    /// SHA-256 of each task's input.
+    #[garde(length(min = 1))]
+    pub inputs: Vec<String>,
+    #[garde(dive)]
+    pub bid: NewBid,
+}
+
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewBid {
+    /// Most you pay per hw4-equivalent hour of a car; you pay the clearing price.
+    #[garde(dive)]
+    pub max_price: Money,
+    /// Cars at a time.
+    #[garde(skip)]
+    #[schema(minimum = 1, maximum = 100_000)]
+    pub lanes: i32,
+    /// All that the job may cost.
+    #[garde(dive)]
+    pub budget: Money,
+    /// Where it may run; anywhere in the market if empty.
+    #[serde(default)]
+    #[garde(skip)]
+    pub regions: Vec<String>,
+    /// On what it may run; on any hardware class if empty.
+    #[serde(default)]
+    #[garde(skip)]
+    pub classes: Vec<String>,
+    /// What is not done by then is cancelled.
+    #[serde(default)]
+    #[garde(skip)]
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub deadline: Option<Timestamp>,
+}
+
+impl NewJob {
+    pub fn into_domain(self) -> Result<scheduler::job::NewJob> {
+        let digest = |text: &str, pointer: String| match parse_digest(text) {
+            Some(digest) => Ok(digest.0),
+            None => Err(Problem::new(Code::InvalidBody)
+                .at(pointer, "a SHA-256 in 64 lower-case hexadecimal digits")),
+        };
+        let NewBid { max_price, lanes, budget, regions, classes, deadline } = self.bid;
+        if max_price.currency != budget.currency {
+            return Err(Problem::new(Code::InvalidBody)
+                .at("/bid/max_price/currency", "the budget has another currency"));
+        }
+        let inputs = self.inputs.iter().enumerate();
+        let inputs = inputs.map(|(n, text)| digest(text, format!("/inputs/{n}")));
+        Ok(scheduler::job::NewJob {
+            program: digest(&self.program, "/program".to_owned())?,
+            inputs: inputs.collect::<Result<_>>()?,
+            name: self.name,
+            market: self.market,
+            runtime: self.runtime,
+            purpose: self.purpose,
+            data_class: self.data_class,
+            bid: scheduler::job::NewBid {
+                price: max_price.amount,
+                lanes,
+                budget: budget.amount,
+                currency: budget.currency,
+                regions,
+                classes,
+                deadline,
+            },
+        })
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Job {
+    #[schema(value_type = String, example = "job_01kayz3v8ne7m9xqk2y4t6w8b0")]
+    pub id: JobId,
+    name: String,
+    market: String,
+    #[schema(value_type = String)]
+    runtime: Runtime,
+    /// `active`, `completed`, `failed` or `cancelled`.
+    state: &'static str,
+    #[schema(value_type = String)]
+    purpose: Purpose,
+    #[schema(value_type = String)]
+    data_class: DataClass,
+    tasks: TaskCounts,
+    bid: Bid,
+    /// What was paid of the budget.
+    spent: Money,
+    /// What of the budget is still held on your wallet.
+    held: Money,
+    #[schema(value_type = String, format = "date-time")]
+    created_at: Timestamp,
+    #[schema(value_type = Option<String>, format = "date-time")]
+    ended_at: Option<Timestamp>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct TaskCounts {
+    total: i32,
+    completed: i32,
+    failed: i32,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Bid {
+    max_price: Money,
+    lanes: i32,
+    budget: Money,
+    regions: Vec<String>,
+    classes: Vec<String>,
+    #[schema(value_type = Option<String>, format = "date-time")]
+    deadline: Option<Timestamp>,
+}
+
+impl From<JobView> for Job {
+    fn from(view: JobView) -> Self {
+        let JobView { row, bid, asset, spent, held } = view;
+        let money = |amount: Amount| Money::new(amount, &asset);
+        let list = |text: &str| {
+            text.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+        };
+        Self {
+            id: row.id,
+            name: row.name,
+            market: row.market_id,
+            runtime: row.runtime,
+            state: row.state.as_str(),
+            purpose: row.purpose,
+            data_class: row.data_class,
+            tasks: TaskCounts {
+                total: row.tasks,
+                completed: row.tasks_completed,
+                failed: row.tasks_failed,
+            },
+            bid: Bid {
+                max_price: money(bid.price),
+                lanes: bid.lanes,
+                budget: money(bid.budget),
+                regions: list(&bid.regions),
+                classes: list(&bid.classes),
+                deadline: bid.deadline,
+            },
+            spent: money(spent),
+            held: money(held),
+            created_at: row.created_at,
+            ended_at: row.ended_at,
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Task {
+    pub number: i32,
+    /// `queued`, `leased`, `completed`, `failed` or `cancelled`.
+    state: &'static str,
+    input: String,
+    output: Option<String>,
+    last_error: Option<String>,
+}
+
+impl From<TaskView> for Task {
+    fn from(task: TaskView) -> Self {
+        Self {
+            number: task.number,
+            state: task.state.as_str(),
+            input: task.input,
+            output: task.output,
+            last_error: task.last_error,
+        }
+    }
+}
+
+/// A car let to a job at one price.
+#[derive(Serialize, ToSchema)]
+pub struct Lease {
+    #[schema(value_type = String, example = "lease_01kayz3v8ne7m9xqk2y4t6w8b0")]
+    pub id: LeaseId,
+    vehicle: String,
+    job: String,
+    /// Per lane-hour.
+    price: Money,
+    /// `offered`, `running`, `ended` or `settled`.
+    state: &'static str,
+    /// `no_work`, `term`, `vacated`, `evicted`, `cancelled`, `lost`, `not_taken` or `failed`.
+    end_reason: Option<&'static str>,
+    /// Whole seconds, once settled.
+    billed_s: Option<i32>,
+    /// What the customer paid, once settled.
+    amount: Option<Money>,
+    #[schema(value_type = Option<String>, format = "date-time")]
+    started_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = "date-time")]
+    ended_at: Option<Timestamp>,
+    attempts: Vec<Attempt>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Attempt {
+    id: String,
+    /// `running`, `completed`, `checkpointed`, `vacated`, `failed_program`, `failed_car`,
+    /// `cancelled` or `lost`.
+    state: &'static str,
+    /// `pending`, `paid` or `unpaid`.
+    verdict: &'static str,
+    /// Why it is not paid, empty if it is.
+    reason: String,
+    billable_us: i64,
+    /// Its part of the lease's amount.
+    amount: Option<Money>,
+}
+
+impl From<LeaseView> for Lease {
+    fn from(view: LeaseView) -> Self {
+        let LeaseView { row, asset, attempts, lines } = view;
+        let money = |amount: Amount| Money::new(amount, &asset);
+        let attempts = attempts.into_iter().map(|attempt| Attempt {
+            amount: lines.iter().find(|l| l.attempt == attempt.id).map(|l| money(l.amount)),
+            id: attempt.id.to_string(),
+            state: attempt.state.as_str(),
+            verdict: attempt.verdict.as_str(),
+            reason: attempt.reason,
+            billable_us: attempt.billable_us,
+        });
+        Self {
+            attempts: attempts.collect(),
+            id: row.id,
+            vehicle: row.vehicle_id.to_string(),
+            job: row.job_id.to_string(),
+            price: money(row.price),
+            state: row.state.as_str(),
+            end_reason: row.end_reason.map(|reason| reason.as_str()),
+            billed_s: row.billed_s,
+            amount: row.amount.map(money),
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+        }
+    }
+}

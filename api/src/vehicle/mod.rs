@@ -1,0 +1,182 @@
+//! Cars: what owners say of them, and what they say themselves.
+
+mod model;
+
+use ::store::VehicleId;
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, delete, get, patch, post, put, web};
+use rand::RngCore;
+use scheduler::{DataClass, Purpose, fleet};
+use sha2::{Digest, Sha256};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::app::App;
+use crate::auth::{Car, Owner};
+use crate::body::Body;
+use crate::idempotency::IdempotencyKey;
+use crate::pagination::{Page, PageQuery};
+use crate::problem::{Code, Problem, ProblemBody, Result};
+pub use model::{AddedVehicle, NewVehicle, PolicyChange, Vehicle};
+
+pub fn configure(routes: &mut ServiceConfig<'_>) {
+    routes.service(heartbeat).service(add).service(list).service(show).service(change);
+    routes.service(give_consent).service(withdraw_consent);
+}
+
+/// Add a car
+///
+/// The answer holds the car's token, once. It works for nobody until you consent to a purpose.
+#[utoipa::path(tag = "vehicles", security(("bearer" = [])), request_body = NewVehicle,
+    params(("Idempotency-Key" = String, Header, description = "A new random key for new work.")),
+    responses((status = 201, description = "The car and its token.", body = AddedVehicle)))]
+#[post("/v1/vehicles")]
+async fn add(
+    app: App,
+    owner: Owner,
+    key: IdempotencyKey,
+    body: Body<NewVehicle>,
+) -> Result<HttpResponse> {
+    let party = owner.party;
+    let Body { value, fingerprint } = body;
+    let new = value.into_domain()?;
+    let mut secret = [0; 32];
+    rand::rng().fill_bytes(&mut secret);
+    let token = format!("car_{}", hex::encode(secret));
+    key.once(&app.store, party, fingerprint, StatusCode::CREATED, move |tx| {
+        let id = fleet::enrol(tx, party, &new, Sha256::digest(&token).into())?;
+        Ok(AddedVehicle { vehicle: fleet::view(tx, party, id)?.into(), token })
+    })
+    .await
+}
+
+/// List your cars
+#[utoipa::path(tag = "vehicles", security(("bearer" = [])), params(PageQuery), responses(
+    (status = 200, description = "A page of cars.", body = Page<Vehicle>),
+))]
+#[get("/v1/vehicles")]
+async fn list(app: App, owner: Owner, query: web::Query<PageQuery>) -> Result<HttpResponse> {
+    let page = query.of::<VehicleId>()?;
+    let party = owner.party;
+    let cars = app.read(move |tx| Ok(fleet::list(tx, party, page.after, page.rows())?)).await?;
+    let cars: Vec<Vehicle> = cars.into_iter().map(Vehicle::from).collect();
+    Ok(HttpResponse::Ok().json(page.page(cars, |car| car.id)))
+}
+
+/// Show a car
+#[utoipa::path(tag = "vehicles", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The car.")),
+    responses((status = 200, description = "The car.", body = Vehicle)))]
+#[get("/v1/vehicles/{id}")]
+async fn show(app: App, owner: Owner, id: web::Path<VehicleId>) -> Result<HttpResponse> {
+    let party = owner.party;
+    let car = app.read(move |tx| Ok(fleet::view(tx, party, *id)?)).await?;
+    Ok(HttpResponse::Ok().json(Vehicle::from(car)))
+}
+
+/// Change what you want of a car
+///
+/// Takes effect with its next heartbeat; a lease that runs keeps its price.
+#[utoipa::path(tag = "vehicles", security(("bearer" = [])), request_body = PolicyChange,
+    params(("id" = String, Path, description = "The car.")),
+    responses((status = 200, description = "The car.", body = Vehicle)))]
+#[patch("/v1/vehicles/{id}")]
+async fn change(
+    app: App,
+    owner: Owner,
+    id: web::Path<VehicleId>,
+    body: Body<PolicyChange>,
+) -> Result<HttpResponse> {
+    let party = owner.party;
+    let change = body.value;
+    let car = app
+        .write(move |tx| {
+            let now = fleet::view(tx, party, *id)?.row;
+            let (policy, reserve, pay_in) = change.over(&now)?;
+            fleet::set_policy(tx, party, *id, policy, reserve, pay_in)?;
+            Ok(fleet::view(tx, party, *id)?)
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(Vehicle::from(car)))
+}
+
+/// Consent to a purpose
+#[utoipa::path(tag = "vehicles", security(("bearer" = [])),
+    params(
+        ("id" = String, Path, description = "The car."),
+        ("purpose" = String, Path, description = "`inference`, `simulation` or `video`."),
+        ("data_class" = String, Path, description = "`synthetic` or `non_personal`."),
+    ),
+    responses((status = 200, description = "The car.", body = Vehicle)))]
+#[put("/v1/vehicles/{id}/consents/{purpose}/{data_class}")]
+async fn give_consent(
+    app: App,
+    owner: Owner,
+    path: web::Path<(VehicleId, String, String)>,
+) -> Result<HttpResponse> {
+    let party = owner.party;
+    let (id, purpose, data_class) = consent_of(path.into_inner())?;
+    let car = app
+        .write(move |tx| {
+            fleet::give_consent(tx, party, id, purpose, data_class)?;
+            Ok(fleet::view(tx, party, id)?)
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(Vehicle::from(car)))
+}
+
+/// Withdraw consent
+///
+/// No new work, and what runs under it is told to leave at the car's next poll.
+#[utoipa::path(tag = "vehicles", security(("bearer" = [])),
+    params(
+        ("id" = String, Path, description = "The car."),
+        ("purpose" = String, Path, description = "`inference`, `simulation` or `video`."),
+        ("data_class" = String, Path, description = "`synthetic` or `non_personal`."),
+    ),
+    responses((status = 200, description = "The car.", body = Vehicle)))]
+#[delete("/v1/vehicles/{id}/consents/{purpose}/{data_class}")]
+async fn withdraw_consent(
+    app: App,
+    owner: Owner,
+    path: web::Path<(VehicleId, String, String)>,
+) -> Result<HttpResponse> {
+    let party = owner.party;
+    let (id, purpose, data_class) = consent_of(path.into_inner())?;
+    let car = app
+        .write(move |tx| {
+            fleet::withdraw_consent(tx, party, id, purpose, data_class)?;
+            Ok(fleet::view(tx, party, id)?)
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(Vehicle::from(car)))
+}
+
+fn consent_of(
+    (id, purpose, data_class): (VehicleId, String, String),
+) -> Result<(VehicleId, Purpose, DataClass)> {
+    match (Purpose::parse(&purpose), DataClass::parse(&data_class)) {
+        (Some(purpose), Some(data_class)) => Ok((id, purpose, data_class)),
+        _ => Err(Problem::new(Code::NotFound).detail("There is no such purpose or data class.")),
+    }
+}
+
+/// A car's heartbeat
+///
+/// Telemetry up, the next order down. The car signs in with its own token.
+#[utoipa::path(tag = "cars", security(("vehicle" = [])), request_body = Object,
+    responses(
+        (status = 200, description = "What the car should do.", body = Object),
+        (status = 401, description = "The car's token is not known.", body = ProblemBody,
+            content_type = "application/problem+json"),
+    ))]
+#[post("/v1/vehicles/heartbeat")]
+async fn heartbeat(app: App, car: Car, body: Body<model::Beat>) -> Result<HttpResponse> {
+    let state = app.clone();
+    let beat = body.value.0;
+    let reply = web::block(move || {
+        let id = state.store.read(|tx| fleet::authenticate(tx, &car.token_hash))?;
+        let id = id.ok_or_else(|| Problem::new(Code::TokenInvalid))?;
+        Ok::<_, Problem>(scheduler::lease::heartbeat(&state.store, &state.scheduler, id, &beat)?)
+    });
+    Ok(HttpResponse::Ok().json(reply.await??))
+}
