@@ -1,8 +1,13 @@
 //! Reading the book: trial balance, balances, and an account's entries.
 
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+use store::schema::{account, balance, entry, ledger_transaction as posting};
 use store::{AccountId, Amount, PartyId, Timestamp, TransactionId, Tx};
 
-use crate::{Balance, Code, Result};
+use crate::account::store::parse_code;
+use crate::{Balance, Code, Error, Result, Side};
 
 /// A line of the trial balance, micro-units of `asset`. Over all lines of an asset debits are equal
 /// to credits.
@@ -48,8 +53,22 @@ pub struct EntryLine {
 /// # Errors
 /// Faults of storage only.
 pub fn trial_balance(tx: &mut Tx<'_>) -> Result<Vec<TrialLine>> {
-    let _ = tx;
-    Ok(Vec::new())
+    let mut lines: BTreeMap<(Code, String), (Amount, Amount)> = BTreeMap::new();
+    let mut after = AccountId::NIL;
+    loop {
+        let page = account_page(tx, after)?;
+        let Some(last) = page.last() else { break };
+        after = last.id;
+        for row in &page {
+            let key = (parse_code(&row.code)?, row.asset.clone());
+            let (debit, credit) = lines.entry(key).or_default();
+            let side = if row.posted >= Amount::ZERO { debit } else { credit };
+            let magnitude = Amount(row.posted.0.checked_abs().ok_or(Error::Overflow)?);
+            *side = side.checked_add(magnitude).ok_or(Error::Overflow)?;
+        }
+    }
+    let line = |((code, asset), (debit, credit))| TrialLine { code, asset, debit, credit };
+    Ok(lines.into_iter().map(line).collect())
 }
 
 /// All accounts, in order of their ids.
@@ -57,8 +76,58 @@ pub fn trial_balance(tx: &mut Tx<'_>) -> Result<Vec<TrialLine>> {
 /// # Errors
 /// Faults of storage only.
 pub fn balances(tx: &mut Tx<'_>) -> Result<Vec<AccountBalance>> {
-    let _ = tx;
-    Ok(Vec::new())
+    let mut all = Vec::new();
+    let mut after = AccountId::NIL;
+    loop {
+        let page = account_page(tx, after)?;
+        let Some(last) = page.last() else { break };
+        after = last.id;
+        for row in page {
+            let code = parse_code(&row.code)?;
+            let posted = code.side().own(row.posted).ok_or(Error::Overflow)?;
+            let balance = Balance { posted, held: row.held };
+            let (account, party, asset) = (row.id, row.party, row.asset);
+            all.push(AccountBalance { account, code, party, asset, balance });
+        }
+    }
+    Ok(all)
+}
+
+/// An account with its stored balance, debits positive.
+#[derive(Clone, Debug, Queryable)]
+pub(crate) struct AccountRow {
+    pub id: AccountId,
+    pub code: String,
+    pub party: PartyId,
+    pub asset: String,
+    pub may_overdraw: bool,
+    pub posted: Amount,
+    pub held: Amount,
+    pub entries: i64,
+}
+
+/// Rows of a page: enough to make round trips cheap, little to keep in memory.
+const PAGE: i64 = 1_000;
+
+/// The accounts after `after`, by id; empty after the last.
+pub(crate) fn account_page(tx: &mut Tx<'_>, after: AccountId) -> Result<Vec<AccountRow>> {
+    let page = account::table
+        .inner_join(balance::table.on(balance::account_id.eq(account::id)))
+        .filter(account::id.gt(after))
+        .order(account::id)
+        .limit(PAGE)
+        .select((
+            account::id,
+            account::code,
+            account::party_id,
+            account::asset,
+            account::may_overdraw,
+            balance::posted,
+            balance::held,
+            balance::entries,
+        ))
+        .load(tx.conn)?;
+    Ok(page)
 }
 
 /// Up to `limit` entries of an account posted in `from..to`, in their order, after the one numbered
@@ -74,8 +143,43 @@ pub fn entries(
     after: Option<i64>,
     limit: usize,
 ) -> Result<Vec<EntryLine>> {
-    let _ = (tx, account, from, to, after, limit);
-    Ok(Vec::new())
+    let side = side_of(tx, account)?;
+    type Row = (TransactionId, String, String, Timestamp, Timestamp, Amount, Amount, i64);
+    let rows: Vec<Row> = entry::table
+        .inner_join(posting::table.on(posting::id.eq(entry::transaction_id)))
+        .filter(entry::account_id.eq(account))
+        .filter(entry::number.gt(after.unwrap_or(0)))
+        .filter(posting::posted_at.ge(from))
+        .filter(posting::posted_at.lt(to))
+        .order(entry::number)
+        .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+        .select((
+            posting::id,
+            posting::kind,
+            posting::subject,
+            posting::posted_at,
+            posting::effective_at,
+            entry::amount,
+            entry::balance_after,
+            entry::number,
+        ))
+        .load(tx.conn)?;
+    let own = |amount| side.own(amount).ok_or(Error::Overflow);
+    rows.into_iter()
+        .map(|(transaction, kind, subject, posted_at, effective_at, amount, balance, number)| {
+            let (amount, balance_after) = (own(amount)?, own(balance)?);
+            Ok(EntryLine {
+                transaction,
+                kind,
+                subject,
+                posted_at,
+                effective_at,
+                amount,
+                balance_after,
+                number,
+            })
+        })
+        .collect()
 }
 
 /// What was posted to an account before a moment, in its own direction: the opening balance of a
@@ -84,6 +188,21 @@ pub fn entries(
 /// # Errors
 /// [`crate::Error::UnknownAccount`].
 pub fn balance_at(tx: &mut Tx<'_>, account: AccountId, before: Timestamp) -> Result<Amount> {
-    let _ = (tx, account, before);
-    Ok(Amount::ZERO)
+    let side = side_of(tx, account)?;
+    let last: Option<Amount> = entry::table
+        .inner_join(posting::table.on(posting::id.eq(entry::transaction_id)))
+        .filter(entry::account_id.eq(account))
+        .filter(posting::posted_at.lt(before))
+        .order(entry::number.desc())
+        .select(entry::balance_after)
+        .first(tx.conn)
+        .optional()?;
+    side.own(last.unwrap_or_default()).ok_or(Error::Overflow)
+}
+
+fn side_of(tx: &mut Tx<'_>, id: AccountId) -> Result<Side> {
+    let code: Option<String> =
+        account::table.find(id).select(account::code).first(tx.conn).optional()?;
+    let code = code.ok_or(Error::UnknownAccount(id))?;
+    Ok(parse_code(&code)?.side())
 }

@@ -1,0 +1,85 @@
+//! Transactions with their entries, page by page.
+
+use diesel::prelude::*;
+use store::schema::{account, entry, ledger_transaction as posting};
+use store::{Amount, PartyId, Timestamp, TransactionId, Tx};
+
+use crate::Result;
+
+/// A transaction as it was posted.
+#[derive(Clone, Debug)]
+pub(crate) struct JournalTransaction {
+    pub id: TransactionId,
+    pub kind: String,
+    pub subject: String,
+    pub posted_at: Timestamp,
+    pub effective_at: Timestamp,
+    /// By line.
+    pub entries: Vec<JournalEntry>,
+}
+
+/// Debits are positive.
+#[derive(Clone, Debug, Queryable)]
+pub(crate) struct JournalEntry {
+    pub transaction: TransactionId,
+    pub line: i32,
+    pub code: String,
+    pub party: PartyId,
+    pub asset: String,
+    pub amount: Amount,
+    pub balance_after: Amount,
+}
+
+/// Transactions of a page.
+const PAGE: i64 = 500;
+
+/// The transactions after `after`, by id, which is the order of posting; empty after the last.
+pub(crate) fn page(tx: &mut Tx<'_>, after: TransactionId) -> Result<Vec<JournalTransaction>> {
+    type Row = (TransactionId, String, String, Timestamp, Timestamp);
+    let rows: Vec<Row> = posting::table
+        .filter(posting::id.gt(after))
+        .order(posting::id)
+        .limit(PAGE)
+        .select((
+            posting::id,
+            posting::kind,
+            posting::subject,
+            posting::posted_at,
+            posting::effective_at,
+        ))
+        .load(tx.conn)?;
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(vec![]) };
+    let mut entries = load_entries(tx, first.0, last.0)?.into_iter().peekable();
+    let mut page = Vec::with_capacity(rows.len());
+    for (id, kind, subject, posted_at, effective_at) in rows {
+        let mut own = Vec::new();
+        while let Some(entry) = entries.next_if(|entry| entry.transaction == id) {
+            own.push(entry);
+        }
+        page.push(JournalTransaction { id, kind, subject, posted_at, effective_at, entries: own });
+    }
+    Ok(page)
+}
+
+fn load_entries(
+    tx: &mut Tx<'_>,
+    first: TransactionId,
+    last: TransactionId,
+) -> Result<Vec<JournalEntry>> {
+    let rows = entry::table
+        .inner_join(account::table.on(account::id.eq(entry::account_id)))
+        .filter(entry::transaction_id.ge(first))
+        .filter(entry::transaction_id.le(last))
+        .order((entry::transaction_id, entry::line))
+        .select((
+            entry::transaction_id,
+            entry::line,
+            account::code,
+            account::party_id,
+            account::asset,
+            entry::amount,
+            entry::balance_after,
+        ))
+        .load(tx.conn)?;
+    Ok(rows)
+}

@@ -1,0 +1,178 @@
+//! The posting templates, on both databases.
+
+mod common;
+
+use common::{PayIn, People, assert_clean, new_hold, read, usd, write};
+use ledger::{Code, Error, chart, find_account, hold, open_account, place_hold, release_hold};
+use store::{Amount, PartyId, Timestamp, on_both_databases};
+
+on_both_databases! {
+    fn money_goes_from_deposit_to_payout(db) {
+        let people = People::with(&db, usd(100));
+        let (lease, hold_id) = write(&db.store, |tx| {
+            let hold = place_hold(tx, &new_hold("job", people.wallet, usd(40)))?.id;
+            Ok((tx.id(), hold))
+        });
+        let wallet = people.balance(&db, Code::CustomerWallet, "USD");
+        assert_eq!((wallet.posted, wallet.held, wallet.available()), (usd(100), usd(40), usd(60)));
+
+        let settlement = people.settlement(lease, hold_id, usd(10));
+        let settled = write(&db.store, |tx| chart::settle(tx, &settlement));
+        assert!(!settled.posted.replayed);
+        assert_eq!((settled.owner_cash, settled.fee), (Amount(8_500_000), Amount(1_500_000)));
+        assert_eq!((settled.owner_credits, settled.bonus), (Amount::ZERO, Amount::ZERO));
+        let again = write(&db.store, |tx| chart::settle(tx, &settlement));
+        assert!(again.posted.replayed);
+        assert_eq!((again.posted.id, again.owner_cash), (settled.posted.id, settled.owner_cash));
+
+        let state = read(&db.store, |tx| hold(tx, hold_id));
+        assert_eq!((state.captured, state.remaining(), state.open), (usd(10), usd(30), true));
+        assert_eq!(write(&db.store, |tx| release_hold(tx, hold_id)), usd(30));
+        assert_eq!(write(&db.store, |tx| release_hold(tx, hold_id)), Amount::ZERO);
+
+        write(&db.store, |tx| {
+            let hold = place_hold(tx, &new_hold("payout", people.cash, usd(8)))?.id;
+            let id = tx.id();
+            let first = chart::pay_out(tx, id, hold, people.owner, "USD", usd(8))?;
+            let again = chart::pay_out(tx, id, hold, people.owner, "USD", usd(8))?;
+            assert_eq!((first.id, first.replayed, again.id, again.replayed),
+                (again.id, false, first.id, true));
+            Ok(())
+        });
+        let cash = people.balance(&db, Code::OwnerCash, "USD");
+        assert_eq!((cash.posted, cash.held), (Amount(500_000), Amount::ZERO));
+        assert_eq!(people.balance(&db, Code::PayoutClearing, "USD").posted, usd(8));
+        assert_eq!(people.balance(&db, Code::FeeIncome, "USD").posted, Amount(1_500_000));
+        assert_eq!(people.balance(&db, Code::Bank, "USD").posted, usd(100));
+        assert_eq!(people.balance(&db, Code::CustomerWallet, "USD").posted, usd(90));
+        let report = assert_clean(&db.store);
+        assert_eq!((report.transactions, report.entries, report.holds), (3, 7, 2));
+    }
+}
+
+on_both_databases! {
+    fn credits_are_worth_the_share_and_the_bonus(db) {
+        let people = People::with(&db, usd(100));
+        let settled = write(&db.store, |tx| {
+            let hold = place_hold(tx, &new_hold("job", people.wallet, usd(40)))?.id;
+            let pay_in = PayIn::Credits { bonus_ppm: 100_000 };
+            let lease = tx.id();
+            let settlement =
+                chart::Settlement { pay_in, ..people.settlement(lease, hold, Amount(999_999)) };
+            chart::settle(tx, &settlement)
+        });
+        // Share: 999,999 x 0.85 = 849,999.15, up; bonus: 85,000.
+        assert_eq!(settled.owner_credits, Amount(935_000));
+        assert_eq!((settled.bonus, settled.fee), (Amount(85_000), Amount(149_999)));
+        assert_eq!(settled.owner_cash, Amount::ZERO);
+        let posted = |code, asset| people.balance(&db, code, asset).posted;
+        assert_eq!(posted(Code::OwnerCredits, "CREDIT"), Amount(935_000));
+        assert_eq!(posted(Code::CreditClearing, "CREDIT"), Amount(-935_000));
+        assert_eq!(posted(Code::CreditClearing, "USD"), Amount(935_000));
+        assert_eq!(posted(Code::BonusExpense, "USD"), Amount(85_000));
+        assert_clean(&db.store);
+    }
+}
+
+on_both_databases! {
+    fn a_refused_settlement_opens_no_account(db) {
+        let people = People::with(&db, usd(5));
+        write(&db.store, |tx| {
+            let hold = place_hold(tx, &new_hold("job", people.wallet, usd(5)))?.id;
+            let lease = tx.id();
+            let newcomer: PartyId = tx.id();
+            let settlement =
+                chart::Settlement { owner: newcomer, ..people.settlement(lease, hold, usd(6)) };
+            let refused = chart::settle(tx, &settlement);
+            assert!(matches!(refused, Err(Error::OverCapture { .. })), "{refused:?}");
+            assert_eq!(find_account(tx, Code::OwnerCash, newcomer, "USD")?, None);
+            // The key is not consumed.
+            chart::settle(tx, &chart::Settlement { amount: usd(5), ..settlement })?;
+            Ok(())
+        });
+        assert_clean(&db.store);
+    }
+}
+
+on_both_databases! {
+    fn templates_refuse_in_order(db) {
+        let people = People::with(&db, usd(5));
+        let (lease, hold_id, deposit_id) = write(&db.store, |tx| {
+            let hold = place_hold(tx, &new_hold("job", people.wallet, usd(5)))?.id;
+            Ok((tx.id(), hold, tx.id()))
+        });
+        let first = people.settlement(lease, hold_id, usd(1));
+        write(&db.store, |tx| chart::settle(tx, &first));
+        let refuse = |settlement: chart::Settlement| {
+            db.store.write(|tx| chart::settle(tx, &settlement)).unwrap_err()
+        };
+        for (other, names) in [
+            (chart::Settlement { amount: Amount::ZERO, ..first.clone() }, vec!["legs"]),
+            (chart::Settlement { fee_ppm: 1, ..first.clone() }, vec!["legs"]),
+            (chart::Settlement { effective_at: Timestamp(8), ..first.clone() },
+                vec!["effective_at"]),
+            (chart::Settlement { hold: write(&db.store, |tx| Ok(tx.id())), ..first.clone() },
+                vec!["hold"]),
+        ] {
+            match refuse(other) {
+                Error::KeyReused { differs, .. } => assert_eq!(differs, names),
+                error => panic!("{error}"),
+            }
+        }
+        let lease = write(&db.store, |tx| Ok(tx.id()));
+        let next = chart::Settlement { lease, ..first };
+        let credits = PayIn::Credits { bonus_ppm: 0 };
+        assert!(matches!(refuse(chart::Settlement { fee_ppm: 1_000_001, amount: Amount(0),
+            ..next.clone() }), Error::BadRate));
+        assert!(matches!(refuse(chart::Settlement { amount: Amount(-1), ..next.clone() }),
+            Error::NotPositive));
+        assert!(matches!(refuse(chart::Settlement { asset: "XAU".into(), ..next.clone() }),
+            Error::UnknownAsset(_)));
+        assert!(matches!(refuse(chart::Settlement { asset: "EUR".into(), pay_in: credits, ..next.clone() }),
+            Error::NotRedeemable(_)));
+        // Right in itself, but the hold is on another wallet.
+        assert!(matches!(refuse(chart::Settlement { customer: people.owner, ..next.clone() }),
+            Error::NothingCaptured(_)));
+        let refused = db.store.write(|tx| {
+            chart::deposit(tx, deposit_id, people.customer, "USD", Amount(-1))
+        });
+        assert!(matches!(refused, Err(Error::NotPositive)));
+        assert_clean(&db.store);
+    }
+}
+
+on_both_databases! {
+    fn a_deposit_retried_later_is_a_replay(db) {
+        let people = People::with(&db, Amount::ZERO);
+        let id = write(&db.store, |tx| Ok(tx.id()));
+        let pay_in = |amount| {
+            db.store.write(|tx| chart::deposit(tx, id, people.customer, "USD", amount))
+        };
+        let first = pay_in(usd(3)).unwrap();
+        db.clock.advance_s(60);
+        let again = pay_in(usd(3)).unwrap();
+        assert_eq!((first.id, first.replayed, again.replayed), (again.id, false, true));
+        let other = pay_in(usd(4));
+        assert!(matches!(other, Err(Error::KeyReused { differs, .. }) if differs == ["legs"]));
+        assert_eq!(people.balance(&db, Code::CustomerWallet, "USD").posted, usd(3));
+    }
+}
+
+on_both_databases! {
+    fn accounts_open_once_and_in_known_assets(db) {
+        let party: PartyId = write(&db.store, |tx| Ok(tx.id()));
+        let open = |asset: &str| {
+            db.store.write(|tx| open_account(tx, Code::CustomerWallet, party, asset))
+        };
+        let (usd, eur) = (open("USD").unwrap(), open("EUR").unwrap());
+        assert_ne!(usd, eur);
+        assert_eq!(open("USD").unwrap(), usd);
+        assert!(matches!(open("XAU"), Err(Error::UnknownAsset(asset)) if asset == "XAU"));
+        assert!(matches!(
+            db.store.read(|tx| ledger::balance(tx, store::AccountId::NIL)),
+            Err(Error::UnknownAccount(_))
+        ));
+        let found = read(&db.store, |tx| find_account(tx, Code::CustomerWallet, party, "USD"));
+        assert_eq!(found, Some(usd));
+    }
+}
