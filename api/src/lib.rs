@@ -31,6 +31,7 @@ pub mod market;
 pub mod money;
 pub mod openapi;
 pub mod pagination;
+pub mod payout;
 pub mod problem;
 pub mod reports;
 pub mod server;

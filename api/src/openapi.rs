@@ -37,6 +37,7 @@ pub fn routes(routes: &mut ServiceConfig<'_>) {
     crate::job::configure(routes);
     crate::vehicle::configure(routes);
     crate::earnings::configure(routes);
+    crate::payout::configure(routes);
     crate::market::configure(routes);
     crate::reports::configure(routes);
     routes.service(healthz).service(openapi_json).service(problems);

@@ -1,22 +1,58 @@
 //! `driveway serve`.
 
+use rand::RngCore;
+use store::{PartyId, Store};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Answer, Failure, print_json};
 use crate::config::Config;
-use crate::server;
+use crate::fleet::{self, Works};
+use crate::identity::model::Role;
+use crate::{identity, server};
 
 pub fn run(config: &Config, json: bool) -> Result<Answer, Failure> {
-    let running = server::start(config)?;
+    let config = Config { scheduler: timing(config.tick_ms), ..config.clone() };
+    let running = server::start(&config)?;
+    let works =
+        Works::start(&running.store, &running.blobs, &config.scheduler, fleet::processors())?;
+    if config.vehicles > 0 {
+        let owner = house_owner(&running.store)?;
+        fleet::man(&running.store, &works.fleet, owner, config.vehicles)?;
+    }
     let url = running.url();
     eprintln!("Driveway serves {url} (documentation: {url}/docs/); Ctrl-C stops it");
     wait_for_signal()?;
-    eprintln!("Stopping: requests that are in are answered");
+    eprintln!("Stopping: requests that are in are answered, cars leave the road");
     running.stop()?;
+    works.stop();
     if json {
         print_json(&serde_json::json!({ "url": url, "stopped": true }))?;
     }
     Ok(Answer::Done)
+}
+
+/// A quick market has quick cars: they are polled as often as it ticks, within the bounds that
+/// consent sets.
+fn timing(tick_ms: u32) -> scheduler::Config {
+    let usual = scheduler::Config::default();
+    scheduler::Config {
+        tick_ms,
+        idle_poll_ms: usual.idle_poll_ms.min(tick_ms),
+        leased_poll_ms: usual.leased_poll_ms.min(tick_ms),
+        ..usual
+    }
+}
+
+/// Who owns the embedded cars. Nobody knows its password, so nobody logs in as it.
+fn house_owner(store: &Store) -> Result<PartyId, Failure> {
+    const EMAIL: &str = "embedded-fleet@driveway.invalid";
+    if let Some(party) = identity::find(store, EMAIL)? {
+        return Ok(party);
+    }
+    let mut secret = [0; 32];
+    rand::rng().fill_bytes(&mut secret);
+    let made = identity::add_user(store, EMAIL, "Embedded fleet", Role::Owner, &hex::encode(secret))?;
+    Ok(made.id)
 }
 
 fn wait_for_signal() -> std::io::Result<()> {

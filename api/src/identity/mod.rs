@@ -85,3 +85,9 @@ async fn me(app: App, user: AnyUser) -> Result<HttpResponse> {
     let me = app.read(move |tx| self::store::get(tx, user.party)).await?;
     Ok(HttpResponse::Ok().json(me))
 }
+
+/// The party with this address.
+pub fn find(store: &::store::Store, email: &str) -> Result<Option<::store::PartyId>> {
+    let known = store.read(|tx| self::store::by_email(tx, email))?;
+    Ok(known.map(|(id, ..)| id))
+}
