@@ -252,9 +252,9 @@ fn render(document: &Statement, format: Format) -> Result<HttpResponse> {
         Format::Html => {
             HttpResponse::Ok().content_type("text/html; charset=utf-8").body(render_html(document))
         }
-        Format::Csv => HttpResponse::Ok()
-            .content_type("text/csv; charset=utf-8")
-            .body(render_csv(document)?),
+        Format::Csv => {
+            HttpResponse::Ok().content_type("text/csv; charset=utf-8").body(render_csv(document)?)
+        }
         Format::Json => HttpResponse::Ok().json(document),
     })
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use store::{Store, VehicleId};
 use vehicle::protocol::{Digest, Heartbeat, HeartbeatReply, Telemetry};
-use vehicle::{Agent, Transport, TransportError, WorkerPool};
+use vehicle::{Agent, Phase, Transport, TransportError, WorkerPool};
 
 use crate::{Config, Error, blob, lease};
 
@@ -97,14 +97,20 @@ impl Fleet {
         self.shared.wake(id);
     }
 
-    /// Cars that run an attempt now.
-    pub fn busy(&self) -> Vec<VehicleId> {
+    /// Cars in whose sandbox a program runs now.
+    pub fn at_work(&self) -> Vec<VehicleId> {
+        let runs = |agent: &Agent| agent.attempt().is_some_and(|view| view.phase == Phase::Running);
         let road = self.shared.lock();
-        let busy = road
-            .cars
-            .iter()
-            .filter(|(_, car)| car.agent.as_ref().is_some_and(|agent| agent.attempt().is_some()));
+        let busy = road.cars.iter().filter(|(_, car)| car.agent.as_ref().is_some_and(runs));
         busy.map(|(id, _)| *id).collect()
+    }
+
+    /// Takes a car off the road without a word, as a dead network does.
+    pub fn remove(&self, id: VehicleId) {
+        let car = self.shared.lock().cars.remove(&id);
+        if let Some(mut agent) = car.and_then(|car| car.agent) {
+            agent.shutdown();
+        }
     }
 }
 
@@ -162,10 +168,14 @@ impl Shared {
         }
     }
 
-    fn put_back(&self, id: VehicleId, agent: Agent, due_us: i64) {
-        if let Some(car) = self.lock().cars.get_mut(&id) {
-            car.agent = Some(agent);
-            car.due_us = car.due_us.min(due_us);
+    fn put_back(&self, id: VehicleId, mut agent: Agent, due_us: i64) {
+        match self.lock().cars.get_mut(&id) {
+            Some(car) => {
+                car.agent = Some(agent);
+                car.due_us = car.due_us.min(due_us);
+            }
+            // It was removed while it was polled.
+            None => agent.shutdown(),
         }
     }
 }

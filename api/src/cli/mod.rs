@@ -13,6 +13,7 @@ use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
+use crate::demo::{self, DemoConfig};
 use crate::openapi;
 
 /// Driveway: a market for the compute in parked cars.
@@ -30,6 +31,8 @@ struct Cli {
 enum Command {
     /// Serve the API.
     Serve(Box<Config>),
+    /// Run a small market on real work, from bids to owners' money.
+    Demo(DemoConfig),
     /// Print the API's specification.
     Openapi,
     /// Read the book.
@@ -98,6 +101,10 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<Answer, Failure> {
     match cli.command {
         Command::Serve(config) => serve::run(&config, cli.json),
+        Command::Demo(config) => match demo::run(&config, cli.json)? {
+            true => Ok(Answer::Done),
+            false => Ok(Answer::No),
+        },
         Command::Openapi => {
             println!("{}", openapi::spec().to_pretty_json()?);
             Ok(Answer::Done)

@@ -51,7 +51,8 @@ fn house_owner(store: &Store) -> Result<PartyId, Failure> {
     }
     let mut secret = [0; 32];
     rand::rng().fill_bytes(&mut secret);
-    let made = identity::add_user(store, EMAIL, "Embedded fleet", Role::Owner, &hex::encode(secret))?;
+    let made =
+        identity::add_user(store, EMAIL, "Embedded fleet", Role::Owner, &hex::encode(secret))?;
     Ok(made.id)
 }
 
