@@ -77,6 +77,7 @@ pub(crate) struct Request {
 /// What the operating system adds around a worker beyond its limits. What is `false` was refused
 /// by the kernel; the language-level sandbox stands alone there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SandboxReport {
     /// CPU, data, file size, core and descriptors are bounded by the kernel.
     pub rlimits: bool,

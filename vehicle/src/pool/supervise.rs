@@ -139,6 +139,9 @@ impl<'a> Supervisor<'a> {
                 None,
             ),
             End::NotReady => (car_fault("the worker was not ready in time".into()), None),
+            End::Rude(error) if self.started.is_none() => {
+                (car_fault(format!("the worker is not one of ours: {error}")), None)
+            }
             End::Rude(error) => (
                 program_fault(FailureCode::WorkerDied, format!("the worker misbehaved: {error}")),
                 None,

@@ -111,6 +111,8 @@ fn explain_panic(request: &Request, panic: &(dyn std::any::Any + Send)) -> Stop 
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".into());
     let code = match request.mode {
+        // The words of the tensor library; the kernel refused what the limit does not allow.
+        _ if words.contains("failed to allocate") => FailureCode::MemoryExceeded,
         Mode::Check => FailureCode::InvalidProgram,
         Mode::Run => FailureCode::Trap,
     };
