@@ -1,7 +1,7 @@
 //! CPU milliseconds of `clear` and `check`: `cargo bench -p pricing`.
 //!
-//! Markets of 50 cells × 50 levels. `regions`: a bid accepts the cells of one to three of ten
-//! regions, of one class or of all; `all`: every bid accepts every cell; `random`: any ten cells.
+//! Markets of 50 cells × 50 levels, and with the argument `large` of 200 × 200. `regions`: a bid
+//! accepts the cells of one to three regions of five cells, of one class or of all; `all`: every bid accepts every cell; `random`: any ten cells.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -9,57 +9,64 @@ mod common;
 use std::time::Instant;
 
 use common::Random;
-use pricing::{Bid, Book, Cell, Level, check, clear};
+use pricing::{Bid, Book, Cell, Level, check, clear, lane_value};
 
-const CELLS: u64 = 50;
-const LEVELS: u64 = 50;
+/// Cells in a region: one hw3, three hw4, one ai5.
+const SPEEDS: [u32; 5] = [288_000, 1_000_000, 1_000_000, 1_000_000, 2_500_000];
 
 fn main() {
-    println!("{:<10}{:>8}{:>12}{:>12}{:>10}", "shape", "bids", "clear ms", "check ms", "fills");
+    println!(
+        "{:<10}{:>8}{:>7}{:>8}{:>12}{:>12}{:>10}",
+        "shape", "bids", "cells", "levels", "clear ms", "check ms", "fills"
+    );
     for shape in ["regions", "all", "random"] {
         for bids in [1_000, 10_000] {
-            run(shape, bids);
+            run(shape, bids, 50);
         }
+    }
+    if std::env::args().any(|arg| arg == "large") {
+        run("regions", 100_000, 200);
+        run("random", 100_000, 200);
     }
 }
 
-fn run(shape: &str, bids: u64) {
-    let book = book(shape, bids);
+fn run(shape: &str, bids: u64, cells: u64) {
+    let book = book(shape, bids, cells);
     let (cleared, clear_us) = timed(|| clear(&book));
     let clearing = cleared.expect("the book is valid");
     let (checked, check_us) = timed(|| check(&book, &clearing));
     checked.expect("the clearing is optimal");
     let ms = |us: u64| format!("{}.{}", us / 1_000, us % 1_000 / 100);
-    let fills = clearing.fills.len();
-    println!("{shape:<10}{bids:>8}{:>12}{:>12}{fills:>10}", ms(clear_us), ms(check_us));
+    let (clear_ms, check_ms, fills) = (ms(clear_us), ms(check_us), clearing.fills.len());
+    println!("{shape:<10}{bids:>8}{cells:>7}{cells:>8}{clear_ms:>12}{check_ms:>12}{fills:>10}");
 }
 
-/// Five cells (of classes hw3, hw4, ai5) in each of ten regions; demand is about supply.
-fn book(shape: &str, bids: u64) -> Book {
+/// As many levels a cell as cells; demand is about supply.
+fn book(shape: &str, bids: u64, cells: u64) -> Book {
     let mut random = Random(bids);
-    let speeds = [288_000, 1_000_000, 1_000_000, 1_000_000, 2_500_000];
-    let cells = (0..CELLS).map(|c| {
-        let speed_ppm = speeds[(c % 5) as usize];
-        let levels = (0..LEVELS).map(|l| Level {
-            reserve: (40_000 + l as i64 * 3_000) * i64::from(speed_ppm) / 1_000_000 / 1_000 * 1_000,
-            lanes: random.within(1, bids * 40 / (CELLS * LEVELS)) as u32,
+    let step = 150_000 / cells as i64;
+    let market = (0..cells).map(|c| {
+        let speed_ppm = SPEEDS[c as usize % SPEEDS.len()];
+        let levels = (0..cells).map(|l| Level {
+            reserve: lane_value(40_000 + l as i64 * step, speed_ppm) / 100 * 100,
+            lanes: random.within(1, (bids * 40 / (cells * cells)).max(1)) as u32,
         });
         Cell { id: c as u32, speed_ppm, levels: levels.collect() }
     });
-    let cells: Vec<Cell> = cells.collect();
+    let market: Vec<Cell> = market.collect();
     let bids = (0..bids).map(|id| Bid {
         id: u128::from(id),
         time: random.within(0, 1_000) as i64,
         price: random.within(30_000, 250_000) as i64,
         lanes: random.within(1, 40) as u32,
-        cells: accepted(shape, &mut random),
+        cells: accepted(shape, cells as u32, &mut random),
     });
     let bids = bids.collect();
-    Book { grid: 1_000, k_ppm: 0, cells, bids }
+    Book { grid: 100, k_ppm: 0, cells: market, bids }
 }
 
-fn accepted(shape: &str, random: &mut Random) -> Vec<u32> {
-    let mut all: Vec<u32> = (0..CELLS as u32).collect();
+fn accepted(shape: &str, cells: u32, random: &mut Random) -> Vec<u32> {
+    let mut all: Vec<u32> = (0..cells).collect();
     match shape {
         "all" => all,
         "random" => {
@@ -67,8 +74,9 @@ fn accepted(shape: &str, random: &mut Random) -> Vec<u32> {
             all[..10].to_vec()
         }
         _ => {
-            let from = random.within(0, 9) as u32;
-            let to = (from + random.within(0, 2) as u32).min(9);
+            let regions = cells / 5;
+            let from = random.within(0, u64::from(regions) - 1) as u32;
+            let to = (from + random.within(0, 2) as u32).min(regions - 1);
             let class = random.one_of(&[None, Some(0..1), Some(1..4), Some(4..5)].each_ref());
             let fits = |c: &u32| class.as_ref().is_none_or(|class| class.contains(&(c % 5)));
             all.retain(|c| (from..=to).contains(&(c / 5)) && fits(c));

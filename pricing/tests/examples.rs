@@ -19,7 +19,7 @@ const HW4: u32 = 1_000_000;
 const HALF: u32 = 500_000;
 
 fn cleared(book: &Book) -> Clearing {
-    let clearing = clear(book).unwrap();
+    let clearing = clear(book).expect("the book is valid");
     assert_eq!(check(book, &clearing), Ok(()));
     clearing
 }
@@ -118,6 +118,22 @@ fn a_cheaper_bid_can_displace_a_dearer_one() {
     // 2 is out: p2 ≥ 85. 1 prefers fast: p2 ≤ p1 + 50, so p1 ≥ 35; p1 ≤ 40, hence p2 ≤ 90.
     assert_eq!([range(&clearing, 0), range(&clearing, 1)], [(35, 40), (85, 90)]);
     assert_eq!(reasons(&clearing), [(2, 1, Reason::Outbid { would_win: 91 })]);
+}
+
+/// The same with two fast lanes held by equals, 2 and 4. Bid 1 can only move to that of bid 2, the
+/// earlier: which then moves to the other lane, for the later to yield.
+#[test]
+fn of_two_equals_the_later_yields_wherever_it_is() {
+    let book = book(
+        vec![cell(1, HALF, &[(0, 1)]), cell(2, HW4, &[(0, 1)]), cell(3, HW4, &[(0, 1)])],
+        vec![
+            bid(1, 100, 1, &[1, 2]),
+            bid(2, 85, 1, &[2, 3]),
+            bid(4, 85, 1, &[2, 3]),
+            bid(3, 80, 1, &[1]),
+        ],
+    );
+    assert_eq!(fills(&cleared(&book)), [(1, 2, 1), (2, 3, 1), (3, 1, 1)]);
 }
 
 #[test]

@@ -188,7 +188,7 @@ fn every_kind_of_violation_is_broken() {
 }
 
 fn config() -> ProptestConfig {
-    let cases = if long() { 20_000 } else { 3_000 };
+    let cases = if long() { 20_000 } else { 10_000 };
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 

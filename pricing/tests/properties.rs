@@ -10,7 +10,7 @@ use pricing::*;
 use proptest::prelude::*;
 
 fn config() -> ProptestConfig {
-    let cases = if long() { 20_000 } else { 3_000 };
+    let cases = if long() { 20_000 } else { 10_000 };
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 

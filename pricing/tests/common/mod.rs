@@ -58,24 +58,32 @@ pub fn book(random: &mut Random, size: &Size) -> Book {
                 .collect(),
         })
         .collect();
-    let bids = (0..random.within(0, size.bids))
-        .map(|n| {
-            let wants = random.within(1, 4);
-            Bid {
-                id: u128::from(n) << 64 | u128::from(random.within(0, 9)),
-                time: random.within(0, 3) as i64,
-                price: (random.within(1, size.price) * scale) as Price * grid,
-                lanes: random.within(1, size.lanes) as u32,
-                cells: cells
-                    .iter()
-                    .map(|cell| cell.id)
-                    .filter(|_| random.within(0, 4) < wants)
-                    .collect(),
+    let mut bids: Vec<Bid> = Vec::new();
+    for n in 0..random.within(0, size.bids) {
+        // Every fourth is like an earlier one, so that rank has something to decide.
+        let like = (n > 0 && random.within(0, 3) == 0).then(|| random.within(0, n - 1) as usize);
+        let (price, accepted) = match like {
+            Some(other) => (bids[other].price, bids[other].cells.clone()),
+            None => {
+                let price = (random.within(1, size.price) * scale) as Price * grid;
+                (price, some_of(&cells, random))
             }
-        })
-        .collect();
+        };
+        bids.push(Bid {
+            id: u128::from(random.next()) << 64 | u128::from(n),
+            time: random.within(0, 3) as i64,
+            price,
+            lanes: random.within(1, size.lanes) as u32,
+            cells: accepted,
+        });
+    }
     let k_ppm = random.one_of(&[0, 0, 1_000_000, 500_000, 333_333]);
     Book { grid, k_ppm, cells, bids }
+}
+
+fn some_of(cells: &[Cell], random: &mut Random) -> Vec<u32> {
+    let wants = random.within(1, 4);
+    cells.iter().map(|cell| cell.id).filter(|_| random.within(0, 4) < wants).collect()
 }
 
 /// The same book, listed in another order.
