@@ -31,6 +31,7 @@ pub mod check;
 mod error;
 pub mod export;
 mod hold;
+mod pages;
 mod posting;
 pub mod report;
 

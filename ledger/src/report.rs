@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable};
 use store::schema::{account, balance, entry, ledger_transaction as posting};
 use store::{AccountId, Amount, PartyId, Timestamp, TransactionId, Tx};
 
@@ -100,10 +102,8 @@ pub(crate) struct AccountRow {
     pub code: String,
     pub party: PartyId,
     pub asset: String,
-    pub may_overdraw: bool,
     pub posted: Amount,
     pub held: Amount,
-    pub entries: i64,
 }
 
 /// Rows of a page: enough to make round trips cheap, little to keep in memory.
@@ -121,10 +121,8 @@ pub(crate) fn account_page(tx: &mut Tx<'_>, after: AccountId) -> Result<Vec<Acco
             account::code,
             account::party_id,
             account::asset,
-            account::may_overdraw,
             balance::posted,
             balance::held,
-            balance::entries,
         ))
         .load(tx.conn)?;
     Ok(page)
@@ -183,21 +181,22 @@ pub fn entries(
 }
 
 /// What was posted to an account before a moment, in its own direction: the opening balance of a
-/// period that starts then.
+/// period that starts then, and the closing balance of one that ends then. It is the sum of those
+/// entries, not the last one's running balance: on PostgreSQL a transaction can be numbered after one
+/// that was posted microseconds later. It reads the account's history up to then.
 ///
 /// # Errors
 /// [`crate::Error::UnknownAccount`].
 pub fn balance_at(tx: &mut Tx<'_>, account: AccountId, before: Timestamp) -> Result<Amount> {
     let side = side_of(tx, account)?;
-    let last: Option<Amount> = entry::table
+    let sum = sql::<Nullable<BigInt>>("CAST(SUM(entry.amount) AS BIGINT)");
+    let sum: Option<Amount> = entry::table
         .inner_join(posting::table.on(posting::id.eq(entry::transaction_id)))
         .filter(entry::account_id.eq(account))
         .filter(posting::posted_at.lt(before))
-        .order(entry::number.desc())
-        .select(entry::balance_after)
-        .first(tx.conn)
-        .optional()?;
-    side.own(last.unwrap_or_default()).ok_or(Error::Overflow)
+        .select(sum)
+        .first(tx.conn)?;
+    side.own(sum.unwrap_or_default()).ok_or(Error::Overflow)
 }
 
 fn side_of(tx: &mut Tx<'_>, id: AccountId) -> Result<Side> {

@@ -1,4 +1,5 @@
 //! The posting templates, on both databases.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

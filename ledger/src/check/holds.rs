@@ -1,91 +1,81 @@
-//! Holds against the history of their events.
+//! Holds against their events, and captures against the transactions that made them.
 
-use std::collections::HashMap;
+use ::store::{AnyConnection, HoldId};
 
-use diesel::prelude::*;
-use store::schema::{hold, hold_event};
-use store::{AccountId, Amount, HoldId, Tx};
+use super::store::{EventRow, HoldRow};
+use super::{CheckReport, Sum, store};
+use crate::Result;
+use crate::pages::Pages;
 
-use super::CheckReport;
-use crate::{Error, Result};
-
-/// Holds of a page.
-const PAGE: i64 = 500;
-
-#[derive(Queryable)]
-struct Row {
-    id: HoldId,
-    account: AccountId,
-    amount: Amount,
-    captured: Amount,
-    released: Amount,
-    open: bool,
-}
-
-/// Checks every hold; answers what the open ones keep back, by account.
-pub(super) fn check_holds(
-    tx: &mut Tx<'_>,
-    report: &mut CheckReport,
-) -> Result<HashMap<AccountId, Amount>> {
-    let mut held: HashMap<AccountId, Amount> = HashMap::new();
-    let mut after = HoldId::NIL;
-    loop {
-        let page = load_page(tx, after)?;
-        let Some(last) = page.last() else { return Ok(held) };
-        after = last.id;
-        for row in page {
-            report.holds += 1;
-            let left = check_hold(tx, report, &row)?;
-            if row.open {
-                let back = held.entry(row.account).or_default();
-                *back = back.checked_add(left).ok_or(Error::Overflow)?;
-            }
+pub(super) fn check(conn: &mut AnyConnection, report: &mut CheckReport) -> Result<()> {
+    let mut holds = store::holds();
+    let mut events = store::events();
+    while let Some(row) = holds.next(conn)? {
+        report.holds += 1;
+        skip_strays(conn, report, &mut events, Some(row.id))?;
+        let mut fold = Fold::default();
+        while let Some(event) = events.next_if(conn, |event| event.hold == row.id)? {
+            fold_event(report, &mut fold, &event);
         }
+        compare_hold(report, &row, &fold);
+    }
+    skip_strays(conn, report, &mut events, None)
+}
+
+/// The fold of a hold's events.
+#[derive(Default)]
+struct Fold {
+    events: i32,
+    placed: i128,
+    captured: i128,
+    released: i128,
+}
+
+fn fold_event(report: &mut CheckReport, fold: &mut Fold, event: &EventRow) {
+    let id = &event.hold;
+    fold.events += 1;
+    report.compare("hold_event.number", id, event.number, fold.events);
+    let placed_first = (event.kind == "placed") == (fold.events == 1);
+    if !placed_first {
+        report.list("hold_event.kind", id, &event.kind, &"placed, once and first");
+    }
+    let amount = i128::from(event.amount.0);
+    match event.kind.as_str() {
+        "placed" => fold.placed += amount,
+        "captured" => fold.captured += amount,
+        _ => fold.released += amount,
+    }
+    let moved = event.moved.map_or(0, |moved| i128::from(moved.0).abs());
+    let captured = if event.kind == "captured" { amount } else { 0 };
+    report.compare("hold_event.amount", id, Sum(captured), Sum(moved));
+    if event.kind != "captured" && event.transaction.is_some() {
+        report.list("hold_event.transaction_id", id, &"a transaction", &"none");
     }
 }
 
-fn load_page(tx: &mut Tx<'_>, after: HoldId) -> Result<Vec<Row>> {
-    let page = hold::table
-        .filter(hold::id.gt(after))
-        .order(hold::id)
-        .limit(PAGE)
-        .select((
-            hold::id,
-            hold::account_id,
-            hold::amount,
-            hold::captured,
-            hold::released,
-            hold::open,
-        ))
-        .load(tx.conn)?;
-    Ok(page)
+fn compare_hold(report: &mut CheckReport, row: &HoldRow, fold: &Fold) {
+    let id = &row.id;
+    report.compare("hold.amount", id, Sum(row.amount.0.into()), Sum(fold.placed));
+    report.compare("hold.captured", id, Sum(row.captured.0.into()), Sum(fold.captured));
+    report.compare("hold.released", id, Sum(row.released.0.into()), Sum(fold.released));
+    let left = fold.placed - fold.captured - fold.released;
+    if left < 0 {
+        report.list("hold.remaining", id, &Sum(left), &"at least 0");
+    }
+    report.compare("hold.open", id, row.open, left > 0);
+    report.compare("hold.ended_at", id, row.ended_at.is_some(), left <= 0);
 }
 
-/// Folds the hold's events; answers what is left of it by them.
-fn check_hold(tx: &mut Tx<'_>, report: &mut CheckReport, row: &Row) -> Result<Amount> {
-    let events: Vec<(i32, String, Amount)> = hold_event::table
-        .filter(hold_event::hold_id.eq(row.id))
-        .order(hold_event::number)
-        .select((hold_event::number, hold_event::kind, hold_event::amount))
-        .load(tx.conn)?;
-    let (mut placed, mut captured, mut released) = (Amount::ZERO, Amount::ZERO, Amount::ZERO);
-    for ((number, kind, amount), expected) in events.into_iter().zip(1..) {
-        report.compare("hold_event.number", row.id, number, expected);
-        let sum = match kind.as_str() {
-            "placed" => &mut placed,
-            "captured" => &mut captured,
-            _ => &mut released,
-        };
-        *sum = sum.checked_add(amount).ok_or(Error::Overflow)?;
+/// Lists events of holds that are not there, up to the hold `before`.
+fn skip_strays(
+    conn: &mut AnyConnection,
+    report: &mut CheckReport,
+    events: &mut Pages<EventRow, (HoldId, i32)>,
+    before: Option<HoldId>,
+) -> Result<()> {
+    let stray = |id: HoldId| before.is_none_or(|before| id < before);
+    while let Some(event) = events.next_if(conn, |event| stray(event.hold))? {
+        report.list("hold_event.hold_id", &event.hold, &event.kind, &"no hold");
     }
-    report.compare("hold.amount", row.id, row.amount, placed);
-    report.compare("hold.captured", row.id, row.captured, captured);
-    report.compare("hold.released", row.id, row.released, released);
-    let left = placed.checked_sub(captured).and_then(|rest| rest.checked_sub(released));
-    let left = left.ok_or(Error::Overflow)?;
-    report.compare("hold.left", row.id, left < Amount::ZERO, false);
-    if !row.open {
-        report.compare("hold.ended with", row.id, left, Amount::ZERO);
-    }
-    Ok(left)
+    Ok(())
 }

@@ -1,18 +1,21 @@
 //! Proves the book: everything that can be derived is derived from the entries again.
+//!
+//! Three passes, each a merge of ordered pages, so that memory does not grow with the book:
+//! accounts with their entries and open holds, transactions with their entries, holds with their
+//! events. They find a changed, missing or added row wherever another row says otherwise; what was
+//! changed consistently everywhere they cannot see.
 
+mod accounts;
 mod holds;
+mod store;
+mod transactions;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use diesel::prelude::*;
-use store::schema::entry;
-use store::{AccountId, Amount, Tx};
+use ::store::{Amount, Tx};
 
-use crate::account::store::parse_code;
-use crate::export::each_transaction;
-use crate::report::account_page;
-use crate::{Error, Result};
+use crate::Result;
 
 /// What was read and what does not agree.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -23,11 +26,12 @@ pub struct CheckReport {
     pub holds: u64,
     /// Empty if the book is right. At most [`MAX_DIFFERENCES`] are listed.
     pub differences: Vec<Difference>,
-    /// Debits less credits over all accounts, by asset: zero if the book is right.
+    /// Debits less credits over all stored balances, by asset: zero if the book is right. A sum out
+    /// of range is cut to it.
     pub trial_balance: BTreeMap<String, Amount>,
 }
 
-/// The check stops listing differences here.
+/// The check lists no more differences than this.
 pub const MAX_DIFFERENCES: usize = 1_000;
 
 /// A stored value that is not what the entries and hold events say.
@@ -46,122 +50,63 @@ impl CheckReport {
     pub fn is_clean(&self) -> bool {
         self.differences.is_empty()
     }
+
+    /// Lists a difference if there is one, and answers whether.
+    fn compare<T: PartialEq + Display>(
+        &mut self,
+        what: &'static str,
+        id: &dyn Display,
+        stored: T,
+        derived: T,
+    ) -> bool {
+        let differ = stored != derived;
+        if differ {
+            self.list(what, id, &stored, &derived);
+        }
+        differ
+    }
+
+    fn list(
+        &mut self,
+        what: &'static str,
+        id: &dyn Display,
+        stored: &dyn Display,
+        derived: &dyn Display,
+    ) {
+        if self.differences.len() < MAX_DIFFERENCES {
+            let (id, stored, derived) = (id.to_string(), stored.to_string(), derived.to_string());
+            self.differences.push(Difference { what, id, stored, derived });
+        }
+    }
 }
 
-/// Checks the whole book as of the transaction's snapshot. Call it in [`store::Store::read`]: on
+/// Checks the whole book as of the transaction's snapshot. Call it in [`::store::Store::read`]: on
 /// PostgreSQL a write transaction sees others' commits between its pages.
 ///
 /// # Errors
 /// Faults of storage only: what is wrong with the book is in the report.
 pub fn check(tx: &mut Tx<'_>) -> Result<CheckReport> {
     let mut report = CheckReport::default();
-    check_transactions(tx, &mut report)?;
-    let held = holds::check_holds(tx, &mut report)?;
-    check_accounts(tx, &mut report, &held)?;
-    let totals: Vec<_> = report.trial_balance.iter().map(|(a, t)| (a.clone(), *t)).collect();
-    for (asset, total) in totals {
-        report.compare("trial balance", asset, total, Amount::ZERO);
-    }
+    accounts::check(tx.conn, &mut report)?;
+    transactions::check(tx.conn, &mut report)?;
+    holds::check(tx.conn, &mut report)?;
     Ok(report)
 }
 
-impl CheckReport {
-    /// Notes a difference, if there is one.
-    fn compare<T: PartialEq + Display>(
-        &mut self,
-        what: &'static str,
-        id: impl Display,
-        stored: T,
-        derived: T,
-    ) {
-        if stored != derived && self.differences.len() < MAX_DIFFERENCES {
-            self.differences.push(Difference {
-                what,
-                id: id.to_string(),
-                stored: stored.to_string(),
-                derived: derived.to_string(),
-            });
+/// A sum of micro-units, of any size, as an amount would be shown.
+struct Sum(i128);
+
+impl Display for Sum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match i64::try_from(self.0) {
+            Ok(sum) => Amount(sum).fmt(f),
+            Err(_) => write!(f, "{} micro-units", self.0),
         }
     }
 }
 
-/// Every transaction has legs and balances per asset; the sums make the trial balance.
-fn check_transactions(tx: &mut Tx<'_>, report: &mut CheckReport) -> Result<()> {
-    each_transaction(tx, |transaction| {
-        report.transactions += 1;
-        let mut sums: BTreeMap<&str, i128> = BTreeMap::new();
-        for entry in &transaction.entries {
-            report.entries += 1;
-            *sums.entry(&entry.asset).or_default() += i128::from(entry.amount.0);
-        }
-        report.compare("transaction.legs", transaction.id, transaction.entries.is_empty(), false);
-        for (asset, sum) in sums {
-            report.compare("transaction.sum", transaction.id, sum, 0);
-            let total = report.trial_balance.entry(asset.to_owned()).or_default();
-            let sum = i64::try_from(sum).map_err(|_| Error::Overflow)?;
-            *total = total.checked_add(Amount(sum)).ok_or(Error::Overflow)?;
-        }
-        Ok(())
-    })
-}
-
-/// Every stored balance is the fold of its account's entries, which are numbered without gaps, and
-/// keeps back what its open holds have left.
-fn check_accounts(
-    tx: &mut Tx<'_>,
-    report: &mut CheckReport,
-    held: &HashMap<AccountId, Amount>,
-) -> Result<()> {
-    let mut after = AccountId::NIL;
-    let mut seen = 0;
-    loop {
-        let page = account_page(tx, after)?;
-        let Some(last) = page.last() else { break };
-        after = last.id;
-        for row in page {
-            report.accounts += 1;
-            let (sum, count) = fold_entries(tx, report, row.id)?;
-            seen += u64::try_from(count).unwrap_or(0);
-            report.compare("balance.posted", row.id, row.posted, sum);
-            report.compare("balance.entries", row.id, row.entries, count);
-            let back = held.get(&row.id).copied().unwrap_or_default();
-            report.compare("balance.held", row.id, row.held, back);
-            let available =
-                parse_code(&row.code)?.side().own(sum).and_then(|s| s.checked_sub(back));
-            let short = !row.may_overdraw && available.is_none_or(|left| left < Amount::ZERO);
-            report.compare("account.overdrawn", row.id, short, false);
-        }
-    }
-    // An entry of no account, or of no transaction, would be in one count only.
-    report.compare("entries of accounts", "book", seen, report.entries);
-    Ok(())
-}
-
-/// Entries of a page.
-const PAGE: i64 = 2_000;
-
-fn fold_entries(
-    tx: &mut Tx<'_>,
-    report: &mut CheckReport,
-    account: AccountId,
-) -> Result<(Amount, i64)> {
-    let (mut sum, mut count, mut after) = (Amount::ZERO, 0, 0);
-    loop {
-        let rows: Vec<(i64, Amount, Amount)> = entry::table
-            .filter(entry::account_id.eq(account))
-            .filter(entry::number.gt(after))
-            .order(entry::number)
-            .limit(PAGE)
-            .select((entry::number, entry::amount, entry::balance_after))
-            .load(tx.conn)?;
-        let Some((last, ..)) = rows.last() else { return Ok((sum, count)) };
-        after = *last;
-        for (number, amount, balance_after) in rows {
-            count += 1;
-            sum = sum.checked_add(amount).ok_or(Error::Overflow)?;
-            let id = || format!("{account} {number}");
-            report.compare("entry.number", id(), number, count);
-            report.compare("entry.balance_after", id(), balance_after, sum);
-        }
+impl PartialEq for Sum {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
     }
 }

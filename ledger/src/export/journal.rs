@@ -8,7 +8,7 @@ use crate::Result;
 
 /// A transaction as it was posted.
 #[derive(Clone, Debug)]
-pub(crate) struct JournalTransaction {
+pub(super) struct JournalTransaction {
     pub id: TransactionId,
     pub kind: String,
     pub subject: String,
@@ -20,7 +20,7 @@ pub(crate) struct JournalTransaction {
 
 /// Debits are positive.
 #[derive(Clone, Debug, Queryable)]
-pub(crate) struct JournalEntry {
+pub(super) struct JournalEntry {
     pub transaction: TransactionId,
     pub line: i32,
     pub code: String,
@@ -28,13 +28,14 @@ pub(crate) struct JournalEntry {
     pub asset: String,
     pub amount: Amount,
     pub balance_after: Amount,
+    pub number: i64,
 }
 
 /// Transactions of a page.
 const PAGE: i64 = 500;
 
 /// The transactions after `after`, by id, which is the order of posting; empty after the last.
-pub(crate) fn page(tx: &mut Tx<'_>, after: TransactionId) -> Result<Vec<JournalTransaction>> {
+pub(super) fn page(tx: &mut Tx<'_>, after: TransactionId) -> Result<Vec<JournalTransaction>> {
     type Row = (TransactionId, String, String, Timestamp, Timestamp);
     let rows: Vec<Row> = posting::table
         .filter(posting::id.gt(after))
@@ -79,6 +80,7 @@ fn load_entries(
             account::asset,
             entry::amount,
             entry::balance_after,
+            entry::number,
         ))
         .load(tx.conn)?;
     Ok(rows)

@@ -12,10 +12,11 @@ use store::{Amount, PartyId, TransactionId, Tx};
 use crate::account::store::parse_code;
 use crate::report::account_page;
 use crate::{Code, Error, Result};
-pub(crate) use journal::{JournalEntry, JournalTransaction, page};
+use journal::{JournalEntry, JournalTransaction, page};
 
 /// One row per entry, RFC 4180 with a header. Debits and credits are both positive; the balance
-/// after the entry is debits less credits.
+/// after the entry is debits less credits, and the number is the entry's place in its account's
+/// history. Times are RFC 3339 in UTC.
 ///
 /// # Errors
 /// [`crate::Error::Output`], faults of storage.
@@ -34,6 +35,7 @@ pub fn csv(tx: &mut Tx<'_>, out: &mut dyn Write) -> Result<()> {
         "debit",
         "credit",
         "balance_after",
+        "number",
     ];
     rows.write_record(header).map_err(output)?;
     each_transaction(tx, |transaction| {
@@ -45,7 +47,7 @@ pub fn csv(tx: &mut Tx<'_>, out: &mut dyn Write) -> Result<()> {
     Ok(rows.flush()?)
 }
 
-fn csv_row(transaction: &JournalTransaction, entry: &JournalEntry) -> Result<[String; 12]> {
+fn csv_row(transaction: &JournalTransaction, entry: &JournalEntry) -> Result<[String; 13]> {
     let amount = entry.amount;
     let magnitude = amount.0.checked_abs().map(Amount).ok_or(Error::Overflow)?.to_string();
     let (debit, credit) = match amount > Amount::ZERO {
@@ -55,7 +57,7 @@ fn csv_row(transaction: &JournalTransaction, entry: &JournalEntry) -> Result<[St
     Ok([
         transaction.id.to_string(),
         transaction.kind.clone(),
-        transaction.subject.clone(),
+        inert(&transaction.subject),
         transaction.posted_at.to_string(),
         transaction.effective_at.to_string(),
         entry.line.to_string(),
@@ -65,7 +67,16 @@ fn csv_row(transaction: &JournalTransaction, entry: &JournalEntry) -> Result<[St
         debit,
         credit,
         entry.balance_after.to_string(),
+        entry.number.to_string(),
     ])
+}
+
+/// A text that no spreadsheet takes for a formula. Everything else in a row is ours to choose.
+fn inert(text: &str) -> String {
+    match text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+        true => format!("'{text}"),
+        false => text.to_owned(),
+    }
 }
 
 /// The platform's own accounts have no party.
@@ -74,7 +85,9 @@ fn party_text(party: PartyId) -> String {
 }
 
 /// A journal that `hledger check --strict` accepts: accounts and commodities declared, debits
-/// positive, and the balance of its account asserted behind every entry.
+/// positive, and the balance of its account asserted behind every entry. Dates are the days of
+/// posting in UTC; another day of effect is the `effective` tag. Memory grows with the accounts, not
+/// with the entries.
 ///
 /// # Errors
 /// [`crate::Error::Output`], faults of storage.
@@ -84,8 +97,13 @@ pub fn hledger(tx: &mut Tx<'_>, out: &mut dyn Write) -> Result<()> {
     // Asserted from the entries in the order of this file, not from what is stored.
     let mut running: BTreeMap<(String, String), Amount> = BTreeMap::new();
     each_transaction(tx, |transaction| {
-        let JournalTransaction { id, kind, subject, posted_at, .. } = transaction;
-        writeln!(out, "{} * ({id}) {kind} | {subject}", posted_at.date())?;
+        let JournalTransaction { id, kind, subject, posted_at, effective_at, .. } = transaction;
+        let (posted, effective) = (posted_at.date(), effective_at.date());
+        write!(out, "{posted} * ({id}) {kind} | {}", one_line(subject))?;
+        if posted != effective {
+            write!(out, "  ; effective:{effective}")?;
+        }
+        writeln!(out)?;
         for entry in &transaction.entries {
             let name = account_name(parse_code(&entry.code)?, entry.party);
             let (asset, amount) = (&entry.asset, entry.amount);
@@ -97,6 +115,11 @@ pub fn hledger(tx: &mut Tx<'_>, out: &mut dyn Write) -> Result<()> {
         Ok(())
     })?;
     Ok(out.flush()?)
+}
+
+/// A text that stays on its line of a journal and begins no comment.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || c == ';' { ' ' } else { c }).collect()
 }
 
 fn declare(tx: &mut Tx<'_>, out: &mut dyn Write) -> Result<()> {
@@ -143,7 +166,7 @@ pub fn account_name(code: Code, party: PartyId) -> String {
 }
 
 /// Every transaction in order of posting, a page in memory at a time.
-pub(crate) fn each_transaction(
+fn each_transaction(
     tx: &mut Tx<'_>,
     mut act: impl FnMut(&JournalTransaction) -> Result<()>,
 ) -> Result<()> {

@@ -1,5 +1,5 @@
 //! What the ledger's tests share.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use ledger::{
     Balance, Code, Error, Kind, Leg, NewHold, NewTransaction, check, open_account, party_balance,
