@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use rand::RngCore;
 use scheduler::embedded::{Blobs as FleetBlobs, Fleet};
 use scheduler::engine::Engine;
 use scheduler::fleet::{self, NewVehicle, Policy};
@@ -114,9 +115,10 @@ fn enrol_up_to(
             policy: Policy { soc_floor: 50, plugged_only: true },
             pay_in: PayIn::Cash,
         };
-        // Nobody signs in as an embedded car: its token is the hash of its owner and number.
-        let token = format!("embedded {owner} {number}");
-        let id = fleet::enrol(tx, owner, &new, Sha256::digest(token).into())?;
+        // Nobody signs in as an embedded car: its token is thrown away.
+        let mut secret = [0; 32];
+        rand::rng().fill_bytes(&mut secret);
+        let id = fleet::enrol(tx, owner, &new, Sha256::digest(secret).into())?;
         for purpose in Purpose::ALL {
             for data_class in DataClass::ALL {
                 fleet::give_consent(tx, owner, id, *purpose, *data_class)?;

@@ -91,3 +91,29 @@ pub fn bad_path(_: actix_web::error::PathError, _: &HttpRequest) -> actix_web::E
 pub fn bad_query(error: actix_web::error::QueryPayloadError, _: &HttpRequest) -> actix_web::Error {
     Problem::new(Code::InvalidQuery).detail(error.to_string()).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{TestRequest, init_service, read_body_json, try_call_service};
+    use actix_web::{App, web};
+
+    async fn panics() -> &'static str {
+        panic!("a secret of the house")
+    }
+
+    #[actix_web::test]
+    async fn a_panic_is_a_problem_that_tells_nothing() {
+        let app = App::new().wrap(from_fn(super::guard)).route("/", web::get().to(panics));
+        let service = init_service(app).await;
+        let error = try_call_service(&service, TestRequest::get().uri("/").to_request()).await;
+        let response = error.err().unwrap().error_response();
+        assert_eq!(response.status().as_u16(), 500);
+        let request = TestRequest::get().to_http_request();
+        let response = actix_web::dev::ServiceResponse::new(request, response);
+        let body: serde_json::Value = read_body_json(response).await;
+        assert_eq!(body["code"], "internal");
+        assert!(body["request_id"].as_str().unwrap().starts_with("req_"));
+        assert!(!body.to_string().contains("secret"));
+    }
+}

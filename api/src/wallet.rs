@@ -11,7 +11,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::app::App;
 use crate::auth::Customer;
 use crate::money::Money;
-use crate::problem::{Code, Problem, Result};
+use crate::problem::{Code, Problem, ProblemBody, Result};
 
 pub fn configure(routes: &mut ServiceConfig<'_>) {
     routes.service(wallet);
@@ -44,6 +44,8 @@ struct Wallet {
 /// Your wallet
 #[utoipa::path(tag = "money", security(("bearer" = [])), params(WalletQuery), responses(
     (status = 200, description = "The wallet in one currency.", body = Wallet),
+    (status = 422, description = "`unknown_currency`", body = ProblemBody,
+        content_type = "application/problem+json"),
 ))]
 #[get("/v1/wallet")]
 async fn wallet(

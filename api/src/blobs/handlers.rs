@@ -98,7 +98,8 @@ async fn receive(blobs: &Blobs, digest: &Digest, mut body: web::Payload) -> Resu
     ))]
 #[get("/v1/blobs/{digest}")]
 async fn get_blob(app: App, user: AnyUser, path: web::Path<String>) -> Result<HttpResponse> {
-    let digest = digest(path)?;
+    // As with any id in a path: what cannot be a digest names nothing.
+    let digest = parse_digest(&path).ok_or_else(|| Problem::new(Code::NotFound))?;
     let asked = digest.clone();
     if !app.read(move |tx| Ok(rows::may_read(tx, &asked, user.party)?)).await? {
         return Err(Problem::new(Code::NotFound));
