@@ -51,7 +51,8 @@ async fn earnings(app: App, owner: Owner) -> Result<HttpResponse> {
 /// The leases of your cars
 ///
 /// Every one, unpaid ones with the reason.
-#[utoipa::path(tag = "owners", security(("bearer" = [])), params(PageQuery), responses(
+#[utoipa::path(operation_id = "list_earning_leases", tag = "owners",
+    security(("bearer" = [])), params(PageQuery), responses(
     (status = 200, description = "A page of leases.", body = Page<Lease>),
 ))]
 #[get("/v1/earnings/leases")]

@@ -70,7 +70,7 @@ impl From<CellPrice> for Price {
 }
 
 /// List the markets
-#[utoipa::path(tag = "market", security(("bearer" = [])), responses(
+#[utoipa::path(operation_id = "list_markets", tag = "market", security(("bearer" = [])), responses(
     (status = 200, description = "Every market.", body = Vec<Market>),
 ))]
 #[get("/v1/markets")]
@@ -80,7 +80,7 @@ async fn markets(app: App, _user: AnyUser) -> Result<HttpResponse> {
 }
 
 /// The latest prices
-#[utoipa::path(tag = "market", security(("bearer" = [])),
+#[utoipa::path(operation_id = "show_prices", tag = "market", security(("bearer" = [])),
     params(("id" = String, Path, description = "The market.")),
     responses((status = 200, description = "One price for each cell that ever sold.",
         body = Vec<Price>)))]
@@ -104,7 +104,7 @@ const MAX_HISTORY: i64 = 1_000;
 /// The prices since a moment
 ///
 /// Oldest first, at most 1,000.
-#[utoipa::path(tag = "market", security(("bearer" = [])),
+#[utoipa::path(operation_id = "show_price_history", tag = "market", security(("bearer" = [])),
     params(("id" = String, Path, description = "The market."), HistoryQuery),
     responses((status = 200, description = "Prices.", body = Vec<Price>)))]
 #[get("/v1/markets/{id}/history")]

@@ -56,12 +56,10 @@ pub fn spec() -> Spec {
     components.add_security_scheme("bearer", scheme("An access token from `/v1/login`."));
     components.add_security_scheme("vehicle", scheme("A car's token, told once when it is added."));
     for (path, item) in &mut spec.paths.paths {
-        for operation in
-            [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete]
-        {
-            if let Some(operation) = operation {
-                add_refusals(path, operation);
-            }
+        let operations =
+            [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            add_refusals(path, operation);
         }
     }
     spec

@@ -38,7 +38,8 @@ struct PayoutAccount {
 }
 
 /// Name the account you are paid to
-#[utoipa::path(tag = "owners", security(("bearer" = [])), request_body = PayoutAccount,
+#[utoipa::path(operation_id = "set_payout_account", tag = "owners",
+    security(("bearer" = [])), request_body = PayoutAccount,
     responses((status = 204, description = "Kept.")))]
 #[put("/v1/payout-account")]
 async fn set_account(app: App, owner: Owner, body: Body<PayoutAccount>) -> Result<HttpResponse> {
@@ -99,7 +100,8 @@ impl From<runs::Payout> for Payout {
 /// Ask for a payout
 ///
 /// Whole cents; what is less stays. It is held back until finance approves.
-#[utoipa::path(tag = "owners", security(("bearer" = [])), request_body = NewPayout,
+#[utoipa::path(operation_id = "request_payout", tag = "owners",
+    security(("bearer" = [])), request_body = NewPayout,
     params(("Idempotency-Key" = String, Header, description = "A new random key for new work.")),
     responses(
         (status = 201, description = "The payout.", body = Payout),
@@ -128,7 +130,8 @@ async fn request(
 /// List payouts
 ///
 /// An owner sees their own, finance sees all.
-#[utoipa::path(tag = "owners", security(("bearer" = [])), params(PageQuery), responses(
+#[utoipa::path(operation_id = "list_payouts", tag = "owners",
+    security(("bearer" = [])), params(PageQuery), responses(
     (status = 200, description = "A page of payouts.", body = Page<Payout>),
 ))]
 #[get("/v1/payouts")]
@@ -163,7 +166,8 @@ struct ApprovedRun {
 /// Approve payouts
 ///
 /// For finance. Posts them and writes the bank file that pays them.
-#[utoipa::path(tag = "finance", security(("bearer" = [])), request_body = PayoutRun,
+#[utoipa::path(operation_id = "approve_payouts", tag = "finance",
+    security(("bearer" = [])), request_body = PayoutRun,
     params(("Idempotency-Key" = String, Header, description = "A new random key for new work.")),
     responses(
         (status = 201, description = "The bank file.", body = ApprovedRun),
@@ -194,7 +198,7 @@ async fn approve(
 /// A bank file
 ///
 /// For finance. ISO 20022 pain.001.001.09.
-#[utoipa::path(tag = "finance", security(("bearer" = [])),
+#[utoipa::path(operation_id = "show_bank_file", tag = "finance", security(("bearer" = [])),
     params(("id" = String, Path, description = "The bank file.")),
     responses((status = 200, description = "The file.", body = String,
         content_type = "application/xml")))]

@@ -169,7 +169,7 @@ async fn journal(
 /// Check the book
 ///
 /// Derives every balance again from the entries.
-#[utoipa::path(tag = "finance", security(("bearer" = [])), responses(
+#[utoipa::path(operation_id = "check_ledger", tag = "finance", security(("bearer" = [])), responses(
     (status = 200, description = "What was read and what does not agree.", body = Check),
 ))]
 #[get("/v1/ledger/check")]

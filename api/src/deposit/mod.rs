@@ -69,7 +69,8 @@ pub struct Deposit {
 /// Pay in
 ///
 /// A bank transfer is `pending`: write `reference` on it. It counts once finance has confirmed it.
-#[utoipa::path(tag = "money", security(("bearer" = [])), request_body = NewDeposit,
+#[utoipa::path(operation_id = "create_deposit", tag = "money",
+    security(("bearer" = [])), request_body = NewDeposit,
     params(("Idempotency-Key" = String, Header, description = "A new random key for new work.")),
     responses(
         (status = 201, description = "The deposit.", body = Deposit),
@@ -95,7 +96,8 @@ async fn create(
 }
 
 /// List your deposits
-#[utoipa::path(tag = "money", security(("bearer" = [])), params(PageQuery), responses(
+#[utoipa::path(operation_id = "list_deposits", tag = "money",
+    security(("bearer" = [])), params(PageQuery), responses(
     (status = 200, description = "A page of deposits.", body = Page<Deposit>),
 ))]
 #[get("/v1/deposits")]
@@ -109,7 +111,8 @@ async fn list(app: App, customer: Customer, query: web::Query<PageQuery>) -> Res
 /// List the deposits of all customers that wait for their transfer
 ///
 /// For finance.
-#[utoipa::path(tag = "finance", security(("bearer" = [])), params(PageQuery), responses(
+#[utoipa::path(operation_id = "list_pending_deposits", tag = "finance",
+    security(("bearer" = [])), params(PageQuery), responses(
     (status = 200, description = "A page of pending deposits.", body = Page<Deposit>),
 ))]
 #[get("/v1/deposits/pending")]
@@ -126,7 +129,7 @@ async fn list_pending(
 /// Confirm that a transfer has come
 ///
 /// For finance. Posts the money to the customer's wallet.
-#[utoipa::path(tag = "finance", security(("bearer" = [])),
+#[utoipa::path(operation_id = "confirm_deposit", tag = "finance", security(("bearer" = [])),
     params(
         ("id" = String, Path, description = "The deposit."),
         ("Idempotency-Key" = String, Header, description = "A new random key for new work."),

@@ -24,7 +24,8 @@ pub fn configure(routes: &mut ServiceConfig<'_>) {
 /// Submit a job
 ///
 /// The whole budget is held on your wallet; what is not spent comes back when the job ends.
-#[utoipa::path(tag = "jobs", security(("bearer" = [])), request_body = NewJob,
+#[utoipa::path(operation_id = "submit_job", tag = "jobs",
+    security(("bearer" = [])), request_body = NewJob,
     params(("Idempotency-Key" = String, Header, description = "A new random key for new work.")),
     responses(
         (status = 201, description = "The job.", body = Job),
@@ -50,7 +51,8 @@ async fn submit(
 }
 
 /// List your jobs
-#[utoipa::path(tag = "jobs", security(("bearer" = [])), params(PageQuery), responses(
+#[utoipa::path(operation_id = "list_jobs", tag = "jobs",
+    security(("bearer" = [])), params(PageQuery), responses(
     (status = 200, description = "A page of jobs.", body = Page<Job>),
 ))]
 #[get("/v1/jobs")]
@@ -64,7 +66,7 @@ async fn list(app: App, customer: Customer, query: web::Query<PageQuery>) -> Res
 }
 
 /// Show a job
-#[utoipa::path(tag = "jobs", security(("bearer" = [])),
+#[utoipa::path(operation_id = "show_job", tag = "jobs", security(("bearer" = [])),
     params(("id" = String, Path, description = "The job.")),
     responses((status = 200, description = "The job.", body = Job)))]
 #[get("/v1/jobs/{id}")]
@@ -77,7 +79,7 @@ async fn show(app: App, customer: Customer, id: web::Path<JobId>) -> Result<Http
 /// List a job's tasks
 ///
 /// By number. A completed task names its output: get it at `/v1/blobs/{digest}`.
-#[utoipa::path(tag = "jobs", security(("bearer" = [])),
+#[utoipa::path(operation_id = "list_job_tasks", tag = "jobs", security(("bearer" = [])),
     params(("id" = String, Path, description = "The job."), PageQuery),
     responses((status = 200, description = "A page of tasks.", body = Page<Task>)))]
 #[get("/v1/jobs/{id}/tasks")]
@@ -99,7 +101,7 @@ async fn tasks(
 /// List a job's leases
 ///
 /// Which cars worked for it, for how long, at what price.
-#[utoipa::path(tag = "jobs", security(("bearer" = [])),
+#[utoipa::path(operation_id = "list_job_leases", tag = "jobs", security(("bearer" = [])),
     params(("id" = String, Path, description = "The job."), PageQuery),
     responses((status = 200, description = "A page of leases.", body = Page<Lease>)))]
 #[get("/v1/jobs/{id}/leases")]
@@ -121,7 +123,7 @@ async fn leases(
 /// Cancel a job
 ///
 /// Queued tasks are cancelled at once. Running ones are told to leave and are billed up to then.
-#[utoipa::path(tag = "jobs", security(("bearer" = [])),
+#[utoipa::path(operation_id = "cancel_job", tag = "jobs", security(("bearer" = [])),
     params(
         ("id" = String, Path, description = "The job."),
         ("Idempotency-Key" = String, Header, description = "A new random key for new work."),

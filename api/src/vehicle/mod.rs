@@ -26,7 +26,8 @@ pub fn configure(routes: &mut ServiceConfig<'_>) {
 /// Add a car
 ///
 /// The answer holds the car's token, once. It works for nobody until you consent to a purpose.
-#[utoipa::path(tag = "vehicles", security(("bearer" = [])), request_body = NewVehicle,
+#[utoipa::path(operation_id = "add_vehicle", tag = "vehicles",
+    security(("bearer" = [])), request_body = NewVehicle,
     params(("Idempotency-Key" = String, Header, description = "A new random key for new work.")),
     responses((status = 201, description = "The car and its token.", body = AddedVehicle)))]
 #[post("/v1/vehicles")]
@@ -50,7 +51,8 @@ async fn add(
 }
 
 /// List your cars
-#[utoipa::path(tag = "vehicles", security(("bearer" = [])), params(PageQuery), responses(
+#[utoipa::path(operation_id = "list_vehicles", tag = "vehicles",
+    security(("bearer" = [])), params(PageQuery), responses(
     (status = 200, description = "A page of cars.", body = Page<Vehicle>),
 ))]
 #[get("/v1/vehicles")]
@@ -63,7 +65,7 @@ async fn list(app: App, owner: Owner, query: web::Query<PageQuery>) -> Result<Ht
 }
 
 /// Show a car
-#[utoipa::path(tag = "vehicles", security(("bearer" = [])),
+#[utoipa::path(operation_id = "show_vehicle", tag = "vehicles", security(("bearer" = [])),
     params(("id" = String, Path, description = "The car.")),
     responses((status = 200, description = "The car.", body = Vehicle)))]
 #[get("/v1/vehicles/{id}")]
@@ -76,7 +78,8 @@ async fn show(app: App, owner: Owner, id: web::Path<VehicleId>) -> Result<HttpRe
 /// Change what you want of a car
 ///
 /// Takes effect with its next heartbeat; a lease that runs keeps its price.
-#[utoipa::path(tag = "vehicles", security(("bearer" = [])), request_body = PolicyChange,
+#[utoipa::path(operation_id = "change_vehicle", tag = "vehicles",
+    security(("bearer" = [])), request_body = PolicyChange,
     params(("id" = String, Path, description = "The car.")),
     responses((status = 200, description = "The car.", body = Vehicle)))]
 #[patch("/v1/vehicles/{id}")]

@@ -1,0 +1,9 @@
+//! The API, asked over HTTP by clients of a server in this process, on both databases.
+#![allow(clippy::unwrap_used)]
+
+mod app;
+mod mail;
+mod refusals;
+mod replay;
+mod spec;
+mod work;

@@ -1,0 +1,128 @@
+//! The specification says what is served.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::app::TestApp;
+
+const ROUTES: &[&str] = &[
+    "GET /healthz",
+    "GET /openapi.json",
+    "GET /problems",
+    "POST /v1/signup",
+    "POST /v1/login",
+    "GET /v1/me",
+    "PUT /v1/blobs/{digest}",
+    "GET /v1/blobs/{digest}",
+    "POST /v1/deposits",
+    "GET /v1/deposits",
+    "GET /v1/deposits/pending",
+    "POST /v1/deposits/{id}/confirm",
+    "GET /v1/wallet",
+    "POST /v1/jobs",
+    "GET /v1/jobs",
+    "GET /v1/jobs/{id}",
+    "GET /v1/jobs/{id}/tasks",
+    "GET /v1/jobs/{id}/leases",
+    "POST /v1/jobs/{id}/cancel",
+    "POST /v1/vehicles",
+    "GET /v1/vehicles",
+    "POST /v1/vehicles/heartbeat",
+    "GET /v1/vehicles/{id}",
+    "PATCH /v1/vehicles/{id}",
+    "PUT /v1/vehicles/{id}/consents/{purpose}/{data_class}",
+    "DELETE /v1/vehicles/{id}/consents/{purpose}/{data_class}",
+    "GET /v1/earnings",
+    "GET /v1/earnings/leases",
+    "PUT /v1/payout-account",
+    "POST /v1/payouts",
+    "GET /v1/payouts",
+    "POST /v1/payouts/approve",
+    "GET /v1/bank-files/{id}",
+    "GET /v1/statements",
+    "GET /v1/markets",
+    "GET /v1/markets/{id}/prices",
+    "GET /v1/markets/{id}/history",
+    "GET /v1/ledger/trial-balance",
+    "GET /v1/ledger/journal",
+    "GET /v1/ledger/check",
+];
+
+fn operations(spec: &Value) -> Vec<(String, &Value)> {
+    let paths = spec["paths"].as_object().unwrap();
+    let all = paths.iter().flat_map(|(path, item)| {
+        let item = item.as_object().unwrap().iter();
+        item.map(move |(method, operation)| {
+            (format!("{} {path}", method.to_uppercase()), operation)
+        })
+    });
+    all.collect()
+}
+
+/// Every `$ref` in it.
+fn references(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            if let Some(target) = map.get("$ref").and_then(Value::as_str) {
+                found.insert(target.to_owned());
+            }
+            map.values().for_each(|inner| references(inner, found));
+        }
+        Value::Array(list) => list.iter().for_each(|inner| references(inner, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_specification_names_every_route() {
+    let app = TestApp::start(store::testing::TestDb::sqlite());
+    let served = app.client(None).get("/openapi.json");
+    let spec = served.expect(200);
+    assert!(spec["openapi"].as_str().unwrap().starts_with("3.1"), "{}", spec["openapi"]);
+
+    let operations = operations(&spec);
+    let named: BTreeSet<&str> = operations.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(named, ROUTES.iter().copied().collect::<BTreeSet<_>>());
+
+    let mut ids = BTreeSet::new();
+    for (name, operation) in &operations {
+        assert!(!operation["summary"].as_str().unwrap_or_default().is_empty(), "{name}");
+        assert!(ids.insert(operation["operationId"].to_string()), "{name}: operationId");
+        let responses = operation["responses"].as_object().unwrap();
+        for (status, response) in responses {
+            assert!(
+                !response["description"].as_str().unwrap_or_default().is_empty(),
+                "{name} {status}"
+            );
+        }
+    }
+    let mut targets = BTreeSet::new();
+    references(&spec, &mut targets);
+    for target in targets {
+        let pointer = target.strip_prefix('#').unwrap();
+        assert!(spec.pointer(pointer).is_some(), "{target} leads nowhere");
+    }
+    // What is not open to everybody asks who it is, before anything else.
+    for (name, operation) in &operations {
+        let (method, path) = name.split_once(' ').unwrap();
+        let id = "job_01h455vb4pex5vsknk084sn02q";
+        let path = path.replace("{id}", id);
+        let client = app.client(None);
+        let ask = client.ask(method.parse().unwrap(), &path, &Value::Null);
+        let answer = client.send(&ask);
+        match operation.get("security") {
+            Some(_) => drop(answer.refused(401, "token_missing")),
+            None => assert_ne!(answer.status, 401, "{name}"),
+        }
+    }
+}
+
+#[test]
+fn the_documentation_is_served() {
+    let app = TestApp::start(store::testing::TestDb::sqlite());
+    let client = app.client(None);
+    assert!(client.get("/docs/").text.contains("<html"));
+    assert!(client.get("/problems").text.contains("`insufficient_funds`"));
+    assert_eq!(client.get("/healthz").expect(200)["status"], "ok");
+}
