@@ -1,1 +1,318 @@
-//! To come.
+//! The agent with real workers and a scripted platform.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use common::{counter, guest, pool, tight};
+use vehicle::protocol::{
+    AttemptState, Digest, FailureCode, Fault, Gear, Heartbeat, HeartbeatReply, Limits, Order,
+    Runtime, Telemetry, VacateReason,
+};
+use vehicle::{Agent, Phase, Transport, TransportError};
+
+/// A platform that keeps blobs, gives out what it is told to, and remembers what it heard.
+#[derive(Default)]
+struct Platform {
+    blobs: Mutex<HashMap<Digest, Vec<u8>>>,
+    heard: Mutex<Vec<Heartbeat>>,
+    order: Mutex<Option<Order>>,
+    vacate: Mutex<Option<VacateReason>>,
+    /// So many answers get lost on the way back.
+    lose: Mutex<u32>,
+    /// So many blobs cannot be stored.
+    full: Mutex<u32>,
+}
+
+impl Platform {
+    fn keep(&self, bytes: &[u8]) -> Digest {
+        let digest = Digest::of(bytes);
+        self.blobs.lock().unwrap().insert(digest.clone(), bytes.to_vec());
+        digest
+    }
+
+    fn blob(&self, digest: &Digest) -> Vec<u8> {
+        self.blobs.lock().unwrap()[digest].clone()
+    }
+
+    fn give(&self, attempt: &str, text: &str, input: &[u8]) -> Order {
+        let order = Order {
+            lease_id: "lease_1".into(),
+            attempt_id: attempt.into(),
+            runtime: Runtime::Wasm,
+            program: self.keep(&wat::parse_str(text).unwrap()),
+            input: self.keep(input),
+            checkpoint: None,
+            limits: Limits { fuel: u64::MAX >> 1, host_calls: u64::MAX, ..tight() },
+        };
+        *self.order.lock().unwrap() = Some(order.clone());
+        order
+    }
+
+    fn reports(&self) -> Vec<AttemptState> {
+        let heard = self.heard.lock().unwrap();
+        heard.iter().filter_map(|beat| Some(beat.attempt.as_ref()?.state.clone())).collect()
+    }
+
+    fn ends(&self) -> Vec<AttemptState> {
+        self.reports().into_iter().filter(AttemptState::is_terminal).collect()
+    }
+}
+
+/// Counts down; whether there was something to count.
+fn spend(counter: &Mutex<u32>) -> bool {
+    let mut left = counter.lock().unwrap();
+    let some = *left > 0;
+    *left = left.saturating_sub(1);
+    some
+}
+
+impl Transport for Platform {
+    fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply, TransportError> {
+        self.heard.lock().unwrap().push(heartbeat.clone());
+        if spend(&self.lose) {
+            return Err(TransportError::Unreachable("lost".into()));
+        }
+        Ok(HeartbeatReply {
+            next_poll_ms: 20,
+            order: self.order.lock().unwrap().clone(),
+            vacate: self.vacate.lock().unwrap().take(),
+        })
+    }
+
+    fn fetch_blob(&self, digest: &Digest) -> Result<Vec<u8>, TransportError> {
+        let blobs = self.blobs.lock().unwrap();
+        blobs.get(digest).cloned().ok_or_else(|| TransportError::Refused("no such blob".into()))
+    }
+
+    fn store_blob(&self, bytes: &[u8]) -> Result<Digest, TransportError> {
+        if spend(&self.full) {
+            return Err(TransportError::Unreachable("full".into()));
+        }
+        Ok(self.keep(bytes))
+    }
+}
+
+fn parked() -> Telemetry {
+    Telemetry {
+        gear: Some(Gear::P),
+        vehicle_speed: Some(0.0),
+        driver_seat_occupied: Some(false),
+        ..Telemetry::default()
+    }
+}
+
+/// Polls as it is told to until something is so.
+fn drive(
+    agent: &mut Agent,
+    platform: &Platform,
+    telemetry: &Telemetry,
+    done: impl Fn(&Agent) -> bool,
+) {
+    let began = Instant::now();
+    loop {
+        let now_us = NOW.with(|zero| zero.elapsed().as_micros() as i64);
+        let wait_us = agent.poll(platform, telemetry, now_us);
+        if done(agent) {
+            return;
+        }
+        assert!(began.elapsed() < common::PATIENCE, "not in time: {:?}", platform.reports());
+        std::thread::sleep(Duration::from_micros(wait_us.clamp(0, 1_000_000) as u64));
+    }
+}
+
+thread_local! {
+    static NOW: Instant = Instant::now();
+}
+
+const FOREVER: &str = "(loop $l (br $l)) (i32.const 0)";
+
+fn phase(agent: &Agent) -> Option<Phase> {
+    agent.attempt().map(|attempt| attempt.phase)
+}
+
+#[test]
+fn an_order_is_run_and_reported_through_lost_answers_and_repeated_orders() {
+    let platform = Platform::default();
+    let mut agent = Agent::new(Arc::new(pool(1)));
+    platform.give("a", &counter(), &100_000u64.to_le_bytes());
+    drive(&mut agent, &platform, &parked(), |agent| agent.attempt().is_some());
+    *platform.lose.lock().unwrap() = 2;
+    drive(&mut agent, &platform, &parked(), |_| platform.ends().len() >= 2);
+    // The order is still repeated with every answer, and not run again.
+    drive(&mut agent, &platform, &parked(), |_| platform.heard.lock().unwrap().len() > 12);
+    assert!(agent.attempt().is_none());
+    let ends = platform.ends();
+    assert!(ends.windows(2).all(|pair| pair[0] == pair[1]), "{ends:?}");
+    let AttemptState::Completed { output, metered_us } = &ends[0] else { panic!("{ends:?}") };
+    assert_eq!(platform.blob(output).len(), 8);
+    assert!(*metered_us > 0);
+}
+
+#[test]
+fn the_driver_gets_the_car_back_and_another_car_resumes() {
+    let platform = Platform::default();
+    let pool = Arc::new(pool(1));
+    let mut agent = Agent::new(Arc::clone(&pool));
+    let input = 200_000_000u64.to_le_bytes();
+    let order = platform.give("a", &counter(), &input);
+    drive(&mut agent, &platform, &parked(), |agent| {
+        agent.attempt().is_some_and(|attempt| attempt.metered_us > 20_000)
+    });
+    let driver = Telemetry { driver_seat_occupied: Some(true), ..parked() };
+    let came = Instant::now();
+    drive(&mut agent, &platform, &driver, |_| !platform.ends().is_empty());
+    assert!(came.elapsed() < Duration::from_millis(500), "{:?}", came.elapsed());
+    let AttemptState::Checkpointed { checkpoint, .. } = &platform.ends()[0] else {
+        panic!("{:?}", platform.ends())
+    };
+
+    let resumed =
+        Order { attempt_id: "b".into(), checkpoint: Some(checkpoint.clone()), ..order.clone() };
+    *platform.order.lock().unwrap() = Some(resumed);
+    let mut other = Agent::new(Arc::clone(&pool));
+    drive(&mut other, &platform, &parked(), |_| platform.ends().len() == 2);
+    let whole = Order { attempt_id: "c".into(), ..order };
+    *platform.order.lock().unwrap() = Some(whole);
+    drive(&mut other, &platform, &parked(), |_| platform.ends().len() == 3);
+    let outputs: Vec<Digest> = platform.ends()[1..]
+        .iter()
+        .map(|end| match end {
+            AttemptState::Completed { output, .. } => output.clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(outputs[0], outputs[1]);
+}
+
+#[test]
+fn anything_but_a_parked_car_starts_nothing() {
+    let unparked = [
+        Telemetry { gear: Some(Gear::D), ..parked() },
+        Telemetry { vehicle_speed: Some(0.5), ..parked() },
+        Telemetry { vehicle_speed: Some(f32::NAN), ..parked() },
+        Telemetry { driver_seat_occupied: Some(true), ..parked() },
+        Telemetry { gear: None, ..parked() },
+        Telemetry { vehicle_speed: None, ..parked() },
+        Telemetry { driver_seat_occupied: None, ..parked() },
+        Telemetry::default(),
+    ];
+    let pool = Arc::new(pool(1));
+    for telemetry in unparked {
+        let platform = Platform::default();
+        platform.give("a", &guest(FOREVER), b"");
+        let mut agent = Agent::new(Arc::clone(&pool));
+        drive(&mut agent, &platform, &telemetry, |_| !platform.ends().is_empty());
+        assert_eq!(platform.ends()[0], AttemptState::Vacated { metered_us: 0 }, "{telemetry:?}");
+    }
+    assert!(pool.sandbox().is_none(), "a worker was started");
+}
+
+#[test]
+fn blobs_that_are_missing_or_forged_are_the_cars_failure() {
+    let pool = Arc::new(pool(1));
+    for forged in [false, true] {
+        for which in ["program", "input"] {
+            let platform = Platform::default();
+            let order = platform.give("a", &guest("(i32.const 0)"), b"some input");
+            pool.forget(&order.program);
+            let digest = if which == "program" { order.program } else { order.input };
+            let mut blobs = platform.blobs.lock().unwrap();
+            if forged {
+                blobs.insert(digest, b"something else".to_vec());
+            } else {
+                blobs.remove(&digest);
+            }
+            drop(blobs);
+            let mut agent = Agent::new(Arc::clone(&pool));
+            drive(&mut agent, &platform, &parked(), |_| !platform.ends().is_empty());
+            let AttemptState::Failed { fault, code, message, metered_us } = &platform.ends()[0]
+            else {
+                panic!("{:?}", platform.ends())
+            };
+            assert_eq!((*fault, *code), (Fault::Car, FailureCode::BlobUnavailable));
+            assert!(message.contains(which) && *metered_us == 0, "{message}");
+        }
+    }
+}
+
+#[test]
+fn a_result_that_cannot_be_stored_is_tried_again() {
+    let platform = Platform::default();
+    let mut agent = Agent::new(Arc::new(pool(1)));
+    *platform.full.lock().unwrap() = 2;
+    platform.give("a", &counter(), &1000u64.to_le_bytes());
+    drive(&mut agent, &platform, &parked(), |_| !platform.ends().is_empty());
+    assert!(matches!(platform.ends()[0], AttemptState::Completed { .. }));
+}
+
+#[test]
+fn vacate_orders_are_obeyed_and_what_is_not_ours_is_dropped_silently() {
+    let platform = Platform::default();
+    let mut agent = Agent::new(Arc::new(pool(1)));
+    platform.give("a", &guest(FOREVER), b"");
+    drive(&mut agent, &platform, &parked(), |agent| phase(agent) == Some(Phase::Running));
+    *platform.order.lock().unwrap() = None;
+    *platform.vacate.lock().unwrap() = Some(VacateReason::NotYours);
+    drive(&mut agent, &platform, &parked(), |agent| agent.attempt().is_none());
+    assert_eq!(platform.ends(), []);
+
+    platform.give("b", &guest(FOREVER), b"");
+    drive(&mut agent, &platform, &parked(), |agent| phase(agent) == Some(Phase::Running));
+    *platform.vacate.lock().unwrap() = Some(VacateReason::ConsentWithdrawn);
+    drive(&mut agent, &platform, &parked(), |agent| phase(agent) == Some(Phase::Leaving));
+    drive(&mut agent, &platform, &parked(), |_| !platform.ends().is_empty());
+    assert!(matches!(platform.ends()[0], AttemptState::Vacated { metered_us: 1.. }));
+}
+
+#[test]
+fn many_cars_share_few_workers() {
+    let platform = Platform::default();
+    let pool = Arc::new(pool(2));
+    let mut agents: Vec<Agent> = (0..20).map(|_| Agent::new(Arc::clone(&pool))).collect();
+    for (n, agent) in agents.iter_mut().enumerate() {
+        platform.give(&format!("a{n}"), &counter(), &10_000u64.to_le_bytes());
+        drive(agent, &platform, &parked(), |agent| agent.attempt().is_some());
+    }
+    *platform.order.lock().unwrap() = None;
+    for agent in &mut agents {
+        drive(agent, &platform, &parked(), |agent| agent.attempt().is_none());
+    }
+    let ends = platform.ends();
+    assert_eq!(ends.len(), 20);
+    assert!(ends.iter().all(|end| matches!(end, AttemptState::Completed { .. })), "{ends:?}");
+}
+
+#[test]
+fn the_waker_says_when_to_poll() {
+    let platform = Platform::default();
+    let bell = Arc::new((Mutex::new(false), Condvar::new()));
+    let ring = Arc::clone(&bell);
+    let mut agent = Agent::new(Arc::new(pool(1))).with_waker(Arc::new(move || {
+        *ring.0.lock().unwrap() = true;
+        ring.1.notify_all();
+    }));
+    platform.give("a", &counter(), &1000u64.to_le_bytes());
+    drive(&mut agent, &platform, &parked(), |agent| agent.attempt().is_some());
+    let rung = bell.0.lock().unwrap();
+    let (rung, _) = bell.1.wait_timeout_while(rung, common::PATIENCE, |rung| !*rung).unwrap();
+    assert!(*rung);
+    agent.poll(&platform, &parked(), NOW.with(|zero| zero.elapsed().as_micros() as i64));
+    assert_eq!(platform.ends().len(), 1);
+}
+
+#[test]
+fn shutdown_leaves_nothing_behind() {
+    let platform = Platform::default();
+    let pool = Arc::new(pool(1));
+    let mut agent = Agent::new(Arc::clone(&pool));
+    platform.give("a", &guest(FOREVER), b"");
+    drive(&mut agent, &platform, &parked(), |agent| phase(agent) == Some(Phase::Running));
+    agent.shutdown();
+    assert!(agent.attempt().is_none());
+    assert_eq!(platform.ends(), []);
+}

@@ -1,5 +1,7 @@
 //! ONNX models, honest and hostile, in real worker processes.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! WebAssembly programs, honest and hostile, in real worker processes.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::time::{Duration, Instant};

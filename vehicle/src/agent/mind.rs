@@ -25,6 +25,7 @@ const LOOK_UNSTORED_US: i64 = 250_000;
 const REMEMBERED: usize = 16;
 
 /// What happened.
+#[expect(clippy::large_enum_variant, reason = "made and consumed on the spot, never kept")]
 #[derive(Clone, Debug)]
 pub(super) enum Event {
     /// A poll began; this is the state of the world.
@@ -163,9 +164,7 @@ impl Mind {
         let mut acts = Vec::new();
         match reply.vacate {
             Some(VacateReason::NotYours) => {
-                if self.current.take().is_some() {
-                    acts.push(Act::Kill);
-                }
+                acts.extend(self.current.take().map(|_| Act::Kill));
             }
             Some(_) => acts.extend(self.leave()),
             None => {}

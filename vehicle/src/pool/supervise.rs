@@ -119,7 +119,7 @@ impl<'a> Supervisor<'a> {
         let end = self.follow();
         let now = Instant::now();
         let status = self.worker.end(matches!(end, End::Silence));
-        let elapsed = |at: Instant| self.started.map_or(0, |start| micros(at - start));
+        let elapsed = |at: Instant| self.started.map_or(0, |start| micros(at - start).max(1));
         let mut metered_us = elapsed(now);
         let (outcome, usage) = match end {
             End::Said(outcome, usage) => (outcome, usage),
