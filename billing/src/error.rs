@@ -1,19 +1,23 @@
-//! Refusals of billing.
+//! Refusals of billing, and faults.
 
 use store::{Amount, PayoutId};
 
+/// Why a document was not made or a payout not taken on. Refusals changed nothing if the caller's
+/// transaction is rolled back, as [`store::Store::write`] does.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("the IBAN is not valid: {0}")]
     Iban(String),
-    #[error("a holder has 1 to 70 characters")]
+    /// Banks spell names in Latin letters; see [`crate::bank_file`].
+    #[error("a holder has 1 to 70 characters, some of them Latin, Greek or Cyrillic or digits")]
     Holder,
+    /// The asset is a credit, or none of ours.
     #[error("{0} is not paid out")]
     NotPayable(String),
     /// The owner named no account to pay to.
     #[error("there is no account to pay to")]
     NoPayoutAccount,
-    #[error("a payout is in whole cents")]
+    #[error("a payout is of a cent or more, in whole cents")]
     NotWholeCents,
     /// Less than a cent is available.
     #[error("there is nothing to pay out")]
@@ -24,8 +28,12 @@ pub enum Error {
     UnknownPayout(PayoutId),
     #[error("{0} was approved before")]
     AlreadyApproved(PayoutId),
-    /// A run pays at least one payout, each once, all in one asset.
-    #[error("a run pays different payouts in one asset")]
+    /// A run pays 1 to [`crate::bank_file::MAX_PAYMENTS`] payouts, each once, all in one asset, and
+    /// none to its approver.
+    #[error(
+        "a run pays 1 to {max} different payouts in one asset, none of them the approver's own",
+        max = crate::bank_file::MAX_PAYMENTS
+    )]
     MixedRun,
     #[error("no such bank file")]
     UnknownFile,

@@ -1,133 +1,159 @@
 //! An owner's statement: opening balance, every lease and payout, closing balance. It is derived
 //! from entries, and issued only if it agrees with them.
+//!
+//! # Which period an entry is in
+//! A boundary is a place in an account's history: after the last entry that was posted before that
+//! moment. Commands side by side can enter the history in another order than they began in, so next
+//! to a boundary an entry may show a moment just outside of its period; it is in one period all the
+//! same, and periods side by side chain. A statement up to a moment that has only just passed may
+//! lack what is being committed.
 
 mod csv;
 mod html;
+mod load;
 
 pub use self::csv::render_csv;
 pub use html::render_html;
 
-use ::store::schema::{lease, vehicle};
-use ::store::{AccountId, Amount, LeaseId, PartyId, Rounding, Timestamp, Tx, VehicleId, mul_div};
-use diesel::prelude::*;
-use ledger::Code;
-use ledger::report::{EntryLine, balance_at, entries};
+use ::store::{AccountId, Amount, LeaseId, PartyId, Timestamp, Tx, VehicleId};
 use serde::Serialize;
 
 use crate::{Error, Result};
+
+/// The most lines of a statement, unpaid leases included.
+pub const MAX_LINES: usize = 200_000;
 
 /// An owner's account over `from..to`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Statement {
     pub owner: PartyId,
+    /// `None` if the profile was erased.
+    pub owner_name: Option<String>,
     pub from: Timestamp,
     pub to: Timestamp,
-    /// One for each asset the owner was ever credited in.
+    /// One for each asset the owner was credited in before the period's end: cash, then credits.
     pub sections: Vec<Section>,
-    /// Leases of the period that earned nothing, and why.
+    /// Leases settled in the period that earned nothing, and why; in order of settlement.
     pub unpaid: Vec<UnpaidLease>,
 }
 
+/// `closing = opening + Σ lines`, and both balances are the fold of the account's entries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Section {
     pub asset: String,
+    /// Micro-units of `asset`, as all amounts here that say nothing else.
     pub opening: Amount,
     pub lines: Vec<Line>,
     pub closing: Amount,
 }
 
+/// An entry of the owner's account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Line {
+    /// When it was posted.
     pub at: Timestamp,
     /// `settlement`, `payout`, ...
     pub kind: String,
     /// TypeID of the lease or payout.
     pub subject: String,
-    /// Of a lease.
+    /// Of a settlement.
     pub lease: Option<LeaseDetail>,
     /// In the section's asset; positive makes the balance grow.
     pub amount: Amount,
+    /// In the section's asset, after this line.
     pub balance: Amount,
 }
 
-/// How a lease's amount came about.
+/// How a lease's amount came about: in cash it is `gross - fee`, in credits it is worth
+/// `gross - fee + bonus`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LeaseDetail {
     pub vehicle: VehicleId,
     pub region: String,
     pub class: String,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    /// Billed, whole.
     pub seconds: i32,
+    /// What the four amounts below are in: the market's asset.
+    pub asset: String,
     /// Per lane-hour.
     pub price: Amount,
-    /// What the customer paid, and the platform's part of it, in the market's asset.
+    /// What the customer paid.
     pub gross: Amount,
+    /// The platform's part of it.
     pub fee: Amount,
+    /// What the platform added, for an owner who takes credits.
+    pub bonus: Amount,
 }
 
+/// A lease that earned nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UnpaidLease {
     pub lease: LeaseId,
     pub vehicle: VehicleId,
+    pub region: String,
+    pub class: String,
+    pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
+    pub settled_at: Option<Timestamp>,
+    /// In words.
     pub reason: String,
 }
 
-/// Entries of a page.
-const PAGE: usize = 1_000;
-
-/// The owner's statement of `from..to`.
+/// The owner's statement of `from..to`; empty if the period ends before it begins. A party without
+/// accounts has no sections.
 ///
 /// # Errors
-/// [`Error::Disagrees`] if the lines do not lead from the opening to the closing balance.
+/// [`Error::Disagrees`] if the lines do not lead from the opening to the closing balance or the
+/// balances are not the fold of the entries, [`Error::Render`] over [`MAX_LINES`].
 pub fn statement(
     tx: &mut Tx<'_>,
     owner: PartyId,
     from: Timestamp,
     to: Timestamp,
 ) -> Result<Statement> {
+    let to = to.max(from);
+    let mut left = MAX_LINES;
     let mut sections = Vec::new();
-    for (code, asset) in
-        [(Code::OwnerCash, "USD"), (Code::OwnerCash, "EUR"), (Code::OwnerCredits, "CREDIT")]
-    {
-        if let Some(account) = ledger::find_account(tx, code, owner, asset)? {
-            sections.push(section(tx, account, asset, from, to)?);
-        }
+    for (account, asset) in load::accounts(tx, owner, to)? {
+        let section = section(tx, account, asset, (from, to), left)?;
+        left -= section.lines.len();
+        sections.push(section);
     }
-    let unpaid = load_unpaid(tx, owner, from, to)?;
-    Ok(Statement { owner, from, to, sections, unpaid })
+    let unpaid = load::unpaid(tx, owner, (from, to), left)?;
+    let owner_name = load::owner_name(tx, owner)?;
+    Ok(Statement { owner, owner_name, from, to, sections, unpaid })
 }
 
 fn section(
     tx: &mut Tx<'_>,
     account: AccountId,
-    asset: &str,
-    from: Timestamp,
-    to: Timestamp,
+    asset: String,
+    (from, to): (Timestamp, Timestamp),
+    limit: usize,
 ) -> Result<Section> {
-    let opening = balance_at(tx, account, from)?;
-    let mut lines = Vec::new();
-    let mut after = None;
-    loop {
-        let page = entries(tx, account, from, to, after, PAGE)?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.number);
-        for entry in page {
-            lines.push(line(tx, entry)?);
-        }
-    }
-    let closing = balance_at(tx, account, to)?;
-    check(opening, &lines, closing)?;
-    Ok(Section { asset: asset.to_owned(), opening, lines, closing })
+    let start = load::position(tx, account, from)?;
+    let end = load::position(tx, account, to)?;
+    let folded = load::fold(tx, account, start.number)?;
+    let lines = load::lines(tx, account, &asset, (start.number, end.number), limit)?;
+    check(folded, start.balance, &lines, end.balance)?;
+    Ok(Section { asset, opening: start.balance, lines, closing: end.balance })
 }
 
-/// Each line's balance follows from the one before, and the last is the closing balance.
-fn check(opening: Amount, lines: &[Line], closing: Amount) -> Result<()> {
+/// The opening balance is the fold of the entries before it, each line's balance follows from the
+/// one before, and the last is the closing balance.
+fn check(folded: Amount, opening: Amount, lines: &[Line], closing: Amount) -> Result<()> {
+    if folded != opening {
+        return Err(Error::Disagrees(format!("entries fold to {folded}, not {opening}")));
+    }
     let mut balance = opening;
     for line in lines {
-        balance = balance + line.amount;
-        if balance != line.balance {
-            return Err(Error::Disagrees(format!("{} leads to {balance}", line.subject)));
-        }
+        let Line { amount, subject, .. } = line;
+        balance = balance
+            .checked_add(*amount)
+            .filter(|balance| *balance == line.balance)
+            .ok_or_else(|| Error::Disagrees(format!("{subject}: {balance} and {amount}")))?;
     }
     if balance != closing {
         return Err(Error::Disagrees(format!("the lines lead to {balance}, not {closing}")));
@@ -135,64 +161,40 @@ fn check(opening: Amount, lines: &[Line], closing: Amount) -> Result<()> {
     Ok(())
 }
 
-fn line(tx: &mut Tx<'_>, entry: EntryLine) -> Result<Line> {
-    let lease = match entry.subject.parse::<LeaseId>() {
-        Ok(id) => Some(load_detail(tx, id)?),
-        Err(_) => None,
-    };
-    Ok(Line {
-        at: entry.posted_at,
-        kind: entry.kind,
-        subject: entry.subject,
-        lease,
-        amount: entry.amount,
-        balance: entry.balance_after,
-    })
+fn too_long() -> Error {
+    Error::Render(format!("it has over {MAX_LINES} lines: ask for a shorter period"))
 }
 
-fn load_detail(tx: &mut Tx<'_>, id: LeaseId) -> Result<LeaseDetail> {
-    type Row = (VehicleId, String, String, Option<i32>, Amount, Option<Amount>, i32);
-    let (vehicle, region, class, seconds, price, gross, fee_ppm): Row = lease::table
-        .inner_join(vehicle::table.on(vehicle::id.eq(lease::vehicle_id)))
-        .filter(lease::id.eq(id))
-        .select((
-            lease::vehicle_id,
-            vehicle::region_id,
-            vehicle::class_id,
-            lease::billed_s,
-            lease::price,
-            lease::amount,
-            lease::fee_ppm,
-        ))
-        .first(tx.conn)?;
-    let gross = gross.unwrap_or_default();
-    // The owner's share is rounded up, the fee takes what is left: as the settlement did.
-    let share = mul_div(gross.0, 1_000_000 - i64::from(fee_ppm), 1_000_000, Rounding::Up);
-    let fee = gross - share.map(Amount).ok_or_else(|| Error::Disagrees(format!("fee of {id}")))?;
-    let seconds = seconds.unwrap_or_default();
-    Ok(LeaseDetail { vehicle, region, class, seconds, price, gross, fee })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn load_unpaid(
-    tx: &mut Tx<'_>,
-    owner: PartyId,
-    from: Timestamp,
-    to: Timestamp,
-) -> Result<Vec<UnpaidLease>> {
-    let rows: Vec<(LeaseId, VehicleId, Option<Timestamp>, Option<String>)> = lease::table
-        .inner_join(vehicle::table.on(vehicle::id.eq(lease::vehicle_id)))
-        .filter(vehicle::owner_id.eq(owner))
-        .filter(lease::settled_at.ge(Some(from)))
-        .filter(lease::settled_at.lt(Some(to)))
-        .filter(lease::transaction_id.is_null())
-        .order(lease::id)
-        .select((lease::id, lease::vehicle_id, lease::ended_at, lease::end_reason))
-        .load(tx.conn)?;
-    let unpaid = |(lease, vehicle, ended_at, reason): (_, _, _, Option<String>)| UnpaidLease {
-        lease,
-        vehicle,
-        ended_at,
-        reason: reason.unwrap_or_default(),
-    };
-    Ok(rows.into_iter().map(unpaid).collect())
+    fn line(amount: i64, balance: i64) -> Line {
+        Line {
+            at: Timestamp(0),
+            kind: "payout".into(),
+            subject: "po_1".into(),
+            lease: None,
+            amount: Amount(amount),
+            balance: Amount(balance),
+        }
+    }
+
+    #[test]
+    fn a_statement_that_does_not_add_up_is_not_issued() {
+        let good = [line(5, 15), line(-15, 0)];
+        let cases: &[(i64, i64, &[Line], i64, bool)] = &[
+            (10, 10, &good, 0, true),
+            (0, 0, &[], 0, true),
+            (9, 10, &good, 0, false),
+            (10, 10, &good, 1, false),
+            (10, 10, &good[1..], 0, false),
+            (10, 10, &[line(5, 16), line(-16, 0)], 0, false),
+            (1, 1, &[line(i64::MAX, i64::MAX)], i64::MAX, false),
+        ];
+        for (folded, opening, lines, closing, holds) in cases {
+            let checked = check(Amount(*folded), Amount(*opening), lines, Amount(*closing));
+            assert_eq!(checked.is_ok(), *holds, "{folded} {opening} {lines:?} {closing}");
+        }
+    }
 }
