@@ -1,9 +1,11 @@
 //! What the server is told at its start.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use clap::Args;
+use store::{Env, Store};
 
 /// Where the data is.
 #[derive(Args, Clone, Debug)]
@@ -25,6 +27,24 @@ impl DataConfig {
     pub fn url(&self) -> String {
         let default = || format!("sqlite://{}", self.data.join("driveway.sqlite").display());
         self.database_url.clone().unwrap_or_else(default)
+    }
+
+    /// Opens the database, made if missing. A new folder is its owner's alone: the keys that sign
+    /// tokens are in it.
+    pub fn open(&self) -> store::Result<Store> {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.data);
+        made.map_err(|error| store::Error::File(self.data.display().to_string(), error))?;
+        Store::open(&self.url(), Env::system())
+    }
+
+    /// Opens a database that is there: who reads one must not make an empty one by a wrong path.
+    pub fn open_existing(&self) -> store::Result<Store> {
+        let url = self.url();
+        if let Some(path) = url.strip_prefix("sqlite://") {
+            let found = std::fs::metadata(path);
+            found.map_err(|error| store::Error::File(path.to_owned(), error))?;
+        }
+        Store::open(&url, Env::system())
     }
 }
 

@@ -9,7 +9,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{HttpServer, web};
 use anyhow::{Context, anyhow};
-use store::{Env, Store};
+use store::Store;
 use utoipa_actix_web::AppExt;
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -36,8 +36,7 @@ pub struct Running {
 
 /// Opens the database and starts. Once it returns, the server answers.
 pub fn start(config: &Config) -> anyhow::Result<Running> {
-    let store = Store::open(&config.data.url(), Env::system())?;
-    start_on(store, config)
+    start_on(config.data.open()?, config)
 }
 
 /// Starts on a database that is open already, with its clock.

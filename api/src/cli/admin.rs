@@ -4,7 +4,6 @@ use std::io::Read;
 
 use clap::{Args, Subcommand};
 use garde::Validate;
-use store::{Env, Store};
 
 use super::{Answer, Failure, print_json};
 use crate::config::DataConfig;
@@ -56,7 +55,7 @@ impl CreateUser {
             role: model::PublicRole::Customer,
         };
         request.validate().map_err(|report| Failure::Usage(report.to_string()))?;
-        let store = Store::open(&self.data.url(), Env::system())?;
+        let store = self.data.open()?;
         let model::SignUp { email, name, password, .. } = request;
         identity::add_user(&store, &email, &name, self.role, &password).map_err(|problem| {
             match problem.code {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use store::{Amount, Env, PartyId, Store};
+use store::{Amount, PartyId, Store};
 
 use super::{Answer, Failure, print_json};
 use crate::config::DataConfig;
@@ -48,15 +48,11 @@ struct Account {
 impl Command {
     pub fn run(self, json: bool) -> Result<Answer, Failure> {
         match self {
-            Self::Check(data) => check(&open(&data)?, json),
-            Self::Balances(data) => balances(&open(&data)?, json),
+            Self::Check(data) => check(&data.open_existing()?, json),
+            Self::Balances(data) => balances(&data.open_existing()?, json),
             Self::Export(export) => export.run(json),
         }
     }
-}
-
-fn open(data: &DataConfig) -> store::Result<Store> {
-    Store::open(&data.url(), Env::system())
 }
 
 fn check(store: &Store, json: bool) -> Result<Answer, Failure> {
@@ -104,7 +100,7 @@ fn balances(store: &Store, json: bool) -> Result<Answer, Failure> {
 
 impl Export {
     fn run(self, json: bool) -> Result<Answer, Failure> {
-        let store = open(&self.data)?;
+        let store = self.data.open_existing()?;
         let mut out = BufWriter::new(File::create(&self.out)?);
         store.read(|tx| self.format.write(tx, &mut out).map_err(Problem::from))?;
         out.flush()?;
