@@ -78,6 +78,10 @@ impl Agent {
                 self.act(transport, act, now_us);
             }
         }
+        let ended = |run: &Run| run.try_outcome().is_some();
+        if self.store_tries == 0 && self.run.as_ref().is_some_and(ended) {
+            return 0;
+        }
         self.mind.next_poll_us(now_us, self.run.as_ref().map(Run::is_queued), self.waker.is_some())
     }
 

@@ -114,6 +114,8 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
+        // Nobody is left to be told.
+        lock(&self.shared.state).on_end = None;
         self.shared.kill();
     }
 }
