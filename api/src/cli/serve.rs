@@ -32,13 +32,14 @@ pub fn run(config: &Config, json: bool) -> Result<Answer, Failure> {
 }
 
 /// A quick market has quick cars: they are polled as often as it ticks, within the bounds that
-/// consent sets.
+/// consent sets. A standby takes over after three missed ticks, but not before two seconds.
 fn timing(tick_ms: u32) -> scheduler::Config {
     let usual = scheduler::Config::default();
     scheduler::Config {
         tick_ms,
         idle_poll_ms: usual.idle_poll_ms.min(tick_ms),
         leased_poll_ms: usual.leased_poll_ms.min(tick_ms),
+        leader_ttl_s: i64::from(tick_ms.saturating_mul(3) / 1_000).max(2),
         ..usual
     }
 }

@@ -1,0 +1,107 @@
+//! `driveway demo` as a newcomer runs it, and what finance makes of its books.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use end_to_end::{Place, python};
+use serde_json::Value;
+use store::Amount;
+
+#[test]
+fn the_demo_adds_up_sqlite() {
+    demo(&Place::sqlite());
+}
+
+#[test]
+fn the_demo_adds_up_postgres() {
+    demo(&Place::postgres());
+}
+
+fn demo(place: &Place) {
+    let report = place.json(&["demo"]);
+    let amount = |value: &Value| value.as_str().unwrap().parse::<Amount>().unwrap();
+    let (customers, owners) = (&report["customers"], &report["owners"]);
+    let (cash, credits) = (amount(&owners["cash"]), amount(&owners["credits"]));
+    let bonus = amount(&owners["credit_bonus"]);
+    let spent = amount(&customers["spent"]);
+    assert_eq!(spent, cash + credits - bonus + amount(&report["fee"]), "{report}");
+    assert_eq!(amount(&customers["deposited"]) - spent, amount(&customers["balance"]));
+    for total in report["trial_balance"].as_object().unwrap().values() {
+        assert_eq!(total, "0.000000");
+    }
+    for job in report["jobs"].as_array().unwrap() {
+        assert_eq!(job["tasks"], job["completed"], "{job}");
+        if let Some(accuracy) = job["accuracy"].as_f64() {
+            assert!(accuracy > 0.95, "{job}");
+        }
+    }
+    assert!(report["leases"]["vacated"].as_u64().unwrap() > 0, "drivers came back: {report}");
+    assert_eq!(report["adds_up"], true, "{report}");
+
+    assert_eq!(place.run(&["ledger", "check"]).status.code(), Some(0));
+    hledger_agrees(place);
+    bank_file_validates(&place.data().join("payouts.xml"));
+}
+
+/// hledger accepts the journal and computes the same balances from it.
+fn hledger_agrees(place: &Place) {
+    let journal = place.dir.path().join("journal.hledger");
+    let journal = journal.to_str().unwrap();
+    assert!(
+        place.run(&["ledger", "export", "--format", "hledger", "--out", journal]).status.success()
+    );
+    let hledger = |args: &[&str]| {
+        let output = Command::new("hledger").args(["-f", journal]).args(args).output();
+        let output = output.expect("hledger is not installed: run tests/run");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    hledger(&["check", "--strict"]);
+    let csv =
+        hledger(&["balance", "--flat", "--empty", "--no-total", "-O", "csv", "--layout", "bare"]);
+    let theirs: BTreeMap<(String, String), i64> = csv
+        .lines()
+        .skip(1)
+        .map(|row| row.split(',').map(|cell| cell.trim_matches('"')).collect::<Vec<_>>())
+        .map(|row| ((row[0].to_owned(), row[1].to_owned()), row[2].parse::<Amount>().unwrap().0))
+        .filter(|(_, amount)| *amount != 0)
+        .collect();
+    let balances = place.json(&["ledger", "balances"]);
+    let ours: BTreeMap<(String, String), i64> = balances["accounts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| ((name(row), row["asset"].as_str().unwrap().to_owned()), debits(row)))
+        .filter(|(_, amount)| *amount != 0)
+        .collect();
+    assert_eq!(theirs, ours);
+    assert!(ours.len() > 10);
+}
+
+fn name(row: &Value) -> String {
+    let code = row["code"].as_str().unwrap();
+    let class = match code {
+        "bank" => "assets",
+        "fee_income" => "revenues",
+        "bonus_expense" => "expenses",
+        "credit_clearing" => "equity",
+        _ => "liabilities",
+    };
+    let party = row["party"].as_str().map(|party| format!(":{party}")).unwrap_or_default();
+    format!("{class}:{}{party}", code.replace('_', "-"))
+}
+
+/// Balances are told in the account's own direction; hledger's debits are positive.
+fn debits(row: &Value) -> i64 {
+    let posted = row["posted"].as_str().unwrap().parse::<Amount>().unwrap().0;
+    let debit_side = ["bank", "bonus_expense"].contains(&row["code"].as_str().unwrap());
+    if debit_side { posted } else { -posted }
+}
+
+fn bank_file_validates(file: &Path) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../billing/tests/validate_pain001.py");
+    let output = Command::new(python()).arg(script).arg(file).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
