@@ -63,6 +63,7 @@ codes! {
     PeriodClosed "period_closed" 422 "The accounting period is closed" "Post it in an open period.";
     InvalidDigest "invalid_digest" 422 "The digest is not valid" "A digest is SHA-256 in 64 lower-case hexadecimal digits.";
     UnknownBlob "unknown_blob" 422 "The blob is not there" "Store it with PUT /v1/blobs/{digest} first.";
+    InvalidProgram "invalid_program" 422 "The program is not a valid module" "Send a WebAssembly module, in binary, that validates.";
     DigestMismatch "digest_mismatch" 422 "The bytes have another digest" "Send the bytes whose SHA-256 is in the path. Nothing was stored.";
     Internal "internal" 500 "Something went wrong on our side" "Try again with the same Idempotency-Key; quote the request id if it goes on.";
     Unavailable "unavailable" 503 "The server is busy" "Try again in a moment with the same Idempotency-Key.";

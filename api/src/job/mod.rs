@@ -1,6 +1,7 @@
 //! Jobs: a program, its inputs, and a bid with a budget.
 
 mod model;
+mod program;
 
 use ::store::{JobId, LeaseId};
 use actix_web::http::StatusCode;
@@ -43,6 +44,7 @@ async fn submit(
     let party = customer.party;
     let Body { value, fingerprint } = body;
     let new = value.into_domain()?;
+    program::check(&app, party, &new).await?;
     key.once(&app.store, party, fingerprint, StatusCode::CREATED, move |tx| {
         let id = scheduler::job::submit(tx, party, &new)?;
         Ok(Job::from(scheduler::job::load(tx, party, id)?))

@@ -83,6 +83,11 @@ store::on_both_databases! {
         let nowhere = with(&nowhere, "/bid/budget", money("1", "XYZ"));
         let ask = customer.ask(Method::POST, "/v1/jobs", &nowhere);
         refuse(&app, &customer, &ask, 422, "invalid_body");
+        // A program that is no module.
+        let text = customer.upload(b"(module)");
+        let ask = customer.ask(Method::POST, "/v1/jobs", &with(&job, "/program", json!(text)));
+        let problem = refuse(&app, &customer, &ask, 422, "invalid_program");
+        assert_eq!(problem["errors"][0]["pointer"], "/program");
         // Another's blob is no blob of mine.
         let other = app.customer("eve");
         other.deposit("5.00");
