@@ -177,3 +177,29 @@ on_both_databases! {
         assert_eq!(found, Some(usd));
     }
 }
+
+on_both_databases! {
+    fn credits_outstanding_are_worth_what_the_clearing_says(db) {
+        let people = People::with(&db, usd(100));
+        let hold = write(&db.store, |tx| Ok(place_hold(tx, &new_hold("job", people.wallet, usd(99)))?.id));
+        for rate in [3, 10_000, 999_999, 1_000_003, 1_500_000] {
+            let posted = |code, asset| people.balance(&db, code, asset).posted.0;
+            let before = (posted(Code::CreditClearing, "USD"), posted(Code::OwnerCredits, "CREDIT"));
+            for amount in [1, 7, 1_234_567] {
+                let settled = write(&db.store, |tx| {
+                    let set = format!("UPDATE asset SET redemption_ppm = {rate} WHERE code = 'CREDIT'");
+                    diesel::RunQueryDsl::execute(diesel::sql_query(set), tx.conn)?;
+                    let lease = tx.id();
+                    let settlement = people.settlement(lease, hold, Amount(amount));
+                    let pay_in = PayIn::Credits { bonus_ppm: 50_001 };
+                    chart::settle(tx, &chart::Settlement { pay_in, ..settlement })
+                });
+                assert!(settled.owner_credits.is_positive());
+            }
+            let value = posted(Code::CreditClearing, "USD") - before.0;
+            let credits = posted(Code::OwnerCredits, "CREDIT") - before.1;
+            assert_eq!(i128::from(value) * 1_000_000, i128::from(credits) * i128::from(rate));
+        }
+        assert_clean(&db.store);
+    }
+}

@@ -174,3 +174,7 @@ fn check_funds(account: AccountId, code: Code, available: Amount, needed: Amount
     }
     Err(Error::InsufficientFunds { account, available, needed })
 }
+
+#[cfg(test)]
+#[path = "fold_tests.rs"]
+mod tests;

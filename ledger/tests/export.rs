@@ -1,0 +1,201 @@
+//! Reports and exports, the latter read by the programs they are for.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use common::{PayIn, People, assert_clean, new_hold, read, transfer, usd, write};
+use ledger::export::account_name;
+use ledger::report::{balance_at, balances, entries, trial_balance};
+use ledger::{Code, NewTransaction, Side, chart, export, open_account, place_hold, post};
+use store::testing::TestDb;
+use store::{Amount, Timestamp, on_both_databases};
+
+/// Three days of business in two currencies and credits.
+fn fill(db: &TestDb) -> People {
+    let people = People::with(db, usd(100));
+    let euros = write(&db.store, |tx| {
+        let id = tx.id();
+        chart::deposit(tx, id, people.customer, "EUR", Amount(1))?;
+        Ok(place_hold(tx, &new_hold("job", people.wallet, usd(90)))?.id)
+    });
+    for day in 0..3 {
+        for pay_in in [PayIn::Cash, PayIn::Credits { bonus_ppm: 100_000 }] {
+            write(&db.store, |tx| {
+                let lease = tx.id();
+                let settlement = people.settlement(lease, euros, Amount(1_234_567 + day));
+                chart::settle(tx, &chart::Settlement { pay_in, effective_at: tx.now, ..settlement })
+            });
+        }
+        db.clock.advance_s(86_400);
+    }
+    people
+}
+
+fn exported(
+    db: &TestDb,
+    export: fn(&mut store::Tx<'_>, &mut dyn Write) -> ledger::Result<()>,
+) -> String {
+    let mut out = Vec::new();
+    read(&db.store, |tx| export(tx, &mut out));
+    String::from_utf8(out).unwrap()
+}
+
+fn hledger(journal: &str, args: &[&str]) -> String {
+    let spawned = Command::new("hledger")
+        .args(["-f", "-"])
+        .args(args)
+        .env("LC_ALL", "C.UTF-8")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = spawned.unwrap_or_else(|error| panic!("hledger: {error}: run tests/run once"));
+    let mut stdin = child.stdin.take().unwrap();
+    let journal = journal.to_owned();
+    let writer = std::thread::spawn(move || stdin.write_all(journal.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "hledger {args:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Balances by account and asset, debits positive, without zeros.
+type Table = BTreeMap<(String, String), Amount>;
+
+fn expected(db: &TestDb) -> Table {
+    let mut table = Table::new();
+    for row in read(&db.store, balances) {
+        let posted = match row.code.side() {
+            Side::Debit => row.balance.posted,
+            Side::Credit => -row.balance.posted,
+        };
+        if posted != Amount::ZERO {
+            table.insert((account_name(row.code, row.party), row.asset), posted);
+        }
+    }
+    table
+}
+
+on_both_databases! {
+    fn hledger_accepts_the_journal_and_agrees_on_balances(db) {
+        let people = fill(&db);
+        // A subject is a caller's text: it cannot break the journal.
+        let odd = NewTransaction {
+            subject: "two\nlines ; and | more".into(),
+            ..transfer("odd", people.wallet, people.cash, Amount(1))
+        };
+        write(&db.store, |tx| post(tx, &odd));
+        let journal = exported(&db, export::hledger);
+        hledger(&journal, &["check", "--strict"]);
+        hledger(&journal, &["check", "ordereddates"]);
+        let csv = hledger(&journal, &["balance", "--flat", "-N", "-O", "csv", "--layout=bare"]);
+        let mut found = Table::new();
+        for row in csv::Reader::from_reader(csv.as_bytes()).into_records() {
+            let row = row.unwrap();
+            found.insert((row[0].to_owned(), row[1].to_owned()), row[2].parse().unwrap());
+        }
+        assert_eq!(found, expected(&db));
+        assert!(found.len() >= 8, "{found:?}");
+        // And it does check the balances.
+        let wrong = journal.replacen(" = USD ", " = USD 1", 1);
+        let refused = std::panic::catch_unwind(|| hledger(&wrong, &["check", "--strict"]));
+        assert!(refused.is_err());
+    }
+}
+
+on_both_databases! {
+    fn an_empty_book_exports(db) {
+        hledger(&exported(&db, export::hledger), &["check", "--strict"]);
+        assert_eq!(exported(&db, export::csv).lines().count(), 1);
+        assert_eq!(assert_clean(&db.store), ledger::check::CheckReport::default());
+    }
+}
+
+on_both_databases! {
+    fn the_csv_has_a_row_per_entry_and_no_formula(db) {
+        let people = fill(&db);
+        let odd = NewTransaction {
+            subject: "=HYPERLINK(\"x\")".into(),
+            ..transfer("odd", people.wallet, people.cash, Amount(1))
+        };
+        write(&db.store, |tx| post(tx, &odd));
+        let text = exported(&db, export::csv);
+        assert_eq!(text, exported(&db, export::csv), "the same book gives the same bytes");
+        let mut sums = BTreeMap::<String, i64>::new();
+        let mut rows = csv::Reader::from_reader(text.as_bytes());
+        let names = rows.headers().unwrap().clone();
+        let mut count = 0;
+        for row in rows.records() {
+            let row = row.unwrap();
+            let cell = |name: &str| &row[names.iter().position(|cell| cell == name).unwrap()];
+            let amount = |name: &str| match cell(name) {
+                "" => 0,
+                text => text.parse::<Amount>().unwrap().0,
+            };
+            assert!((amount("debit") == 0) != (amount("credit") == 0));
+            assert!(Timestamp::parse(cell("posted_at")).is_some());
+            assert!(!cell("subject").starts_with('='), "{row:?}");
+            *sums.entry(cell("asset").to_owned()).or_default() += amount("debit") - amount("credit");
+            count += 1;
+        }
+        assert_eq!(count, assert_clean(&db.store).entries);
+        assert!(sums.len() == 3 && sums.values().all(|sum| *sum == 0), "{sums:?}");
+    }
+}
+
+on_both_databases! {
+    fn a_trial_balance_has_equal_sides(db) {
+        fill(&db);
+        let lines = read(&db.store, trial_balance);
+        for asset in ["USD", "EUR", "CREDIT"] {
+            let of_asset = || lines.iter().filter(|line| line.asset == asset);
+            let debits: Amount = of_asset().map(|line| line.debit).sum();
+            let credits: Amount = of_asset().map(|line| line.credit).sum();
+            assert!(debits == credits && debits.is_positive(), "{asset}: {debits} {credits}");
+        }
+        assert!(lines.iter().any(|line| line.code == Code::Bank && line.debit == usd(100)));
+    }
+}
+
+on_both_databases! {
+    fn a_period_opens_moves_and_closes(db) {
+        let people = fill(&db);
+        let day = |n: i64| store::testing::START.plus_s(n * 86_400);
+        let (from, to) = (day(1), day(2));
+        read(&db.store, |tx| {
+            let opening = balance_at(tx, people.cash, from)?;
+            let closing = balance_at(tx, people.cash, to)?;
+            let lines = entries(tx, people.cash, from, to, None, 100)?;
+            assert_eq!(lines.len(), 1);
+            assert_eq!(opening + lines[0].amount, closing);
+            assert_eq!((lines[0].balance_after, lines[0].number), (closing, 2));
+            assert_eq!(lines[0].kind, "settlement");
+            assert_eq!(balance_at(tx, people.cash, day(0))?, Amount::ZERO);
+            // Pages: the wallet has a deposit and six settlements.
+            let mut after = None;
+            let mut seen = Vec::new();
+            loop {
+                let page = entries(tx, people.wallet, day(0), day(9), after, 3)?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.number);
+                seen.extend(page.iter().map(|line| (line.number, line.amount.is_positive())));
+            }
+            let expected: Vec<_> = (1..=7).map(|number| (number, number == 1)).collect();
+            assert_eq!(seen, expected);
+            Ok(())
+        });
+        let unknown = store::AccountId::from_bytes([3; 16]);
+        assert!(db.store.read(|tx| balance_at(tx, unknown, to)).is_err());
+        assert!(db.store.read(|tx| entries(tx, unknown, from, to, None, 1)).is_err());
+        write(&db.store, |tx| {
+            let empty = open_account(tx, Code::TaxPayable, people.owner, "USD")?;
+            assert_eq!(balance_at(tx, empty, to)?, Amount::ZERO);
+            Ok(())
+        });
+    }
+}
