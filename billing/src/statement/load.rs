@@ -302,7 +302,7 @@ fn attempts(
 ) -> Result<HashMap<LeaseId, Vec<Attempt>>> {
     let rows: Vec<(LeaseId, String, String)> = attempt::table
         .filter(attempt::lease_id.eq_any(leases))
-        .order(attempt::id)
+        .order((attempt::started_at, attempt::id))
         .select((attempt::lease_id, attempt::state, attempt::reason))
         .load(tx.conn)?;
     let mut attempts: HashMap<LeaseId, Vec<Attempt>> = HashMap::new();
