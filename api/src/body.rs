@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use garde::Validate;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 use sha2::{Digest, Sha256};
 
@@ -65,8 +66,11 @@ pub fn broken(error: actix_web::error::PayloadError) -> Problem {
 
 fn parse<T: DeserializeOwned + Validate<Context = ()>>(bytes: &[u8]) -> Result<Body<T>> {
     // Members sorted: the canonical form that is fingerprinted.
-    let canonical: serde_json::Value = serde_json::from_slice(bytes)
+    let canonical: Value = serde_json::from_slice(bytes)
         .map_err(|error| Problem::new(Code::InvalidJson).detail(error.to_string()))?;
+    if let Some(at) = nul(&canonical) {
+        return Err(Problem::new(Code::InvalidBody).at(at, "text without the character U+0000"));
+    }
     let fingerprint = Sha256::digest(canonical.to_string()).into();
     // From the text again, not from the value: so a member that stands twice is refused.
     let reader = &mut serde_json::Deserializer::from_slice(bytes);
@@ -84,13 +88,31 @@ fn parse<T: DeserializeOwned + Validate<Context = ()>>(bytes: &[u8]) -> Result<B
     Ok(Body { value, fingerprint })
 }
 
+/// Where a text holds NUL, which PostgreSQL cannot keep. SQLite can, but the two answer alike.
+fn nul(value: &Value) -> Option<String> {
+    let inside = |key: &str, inner| nul(inner).map(|rest| format!("/{}{rest}", escape(key)));
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(list) => {
+            list.iter().enumerate().find_map(|(n, inner)| inside(&n.to_string(), inner))
+        }
+        Value::Object(map) => map.iter().find_map(|(key, inner)| inside(key, inner)),
+        _ => None,
+    }
+}
+
+/// A member's name in a JSON pointer.
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
 fn pointer(path: &Path) -> String {
     let mut text = String::new();
     for segment in path {
         match segment {
             Segment::Seq { index } => text.push_str(&format!("/{index}")),
             Segment::Map { key } => {
-                text.push_str(&format!("/{}", key.replace('~', "~0").replace('/', "~1")));
+                text.push_str(&format!("/{}", escape(key)));
             }
             Segment::Enum { .. } | Segment::Unknown => {}
         }

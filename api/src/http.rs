@@ -14,7 +14,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::problem::{Code, Problem};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 tokio::task_local! {
     static CURRENT: String;
@@ -34,7 +34,11 @@ pub async fn guard<B: MessageBody + 'static>(
     let id = format!("req_{}", uuid::Uuid::now_v7().simple());
     let span =
         tracing::info_span!("request", id, method = %request.method(), path = request.path());
-    let work = AssertUnwindSafe(CURRENT.scope(id.clone(), next.call(request))).catch_unwind();
+    let answer = async {
+        readable(&request)?;
+        next.call(request).await
+    };
+    let work = AssertUnwindSafe(CURRENT.scope(id.clone(), answer)).catch_unwind();
     let mut response = work.instrument(span.clone()).await.unwrap_or_else(|_| {
         tracing::error!(parent: &span, "panicked");
         Err(Problem::new(Code::Internal).for_request(&id).into())
@@ -44,6 +48,19 @@ pub async fn guard<B: MessageBody + 'static>(
     }
     tracing::debug!(parent: &span, status = response.status().as_u16(), "answered");
     Ok(response)
+}
+
+/// Text with NUL, which PostgreSQL cannot keep: no path names anything by it, no query asks for it.
+fn readable(request: &ServiceRequest) -> Result<(), Problem> {
+    const NUL: &str = "%00";
+    if request.path().contains(NUL) {
+        return Err(Problem::new(Code::UnknownRoute));
+    }
+    if request.query_string().contains(NUL) {
+        let detail = "A query holds no character U+0000.";
+        return Err(Problem::new(Code::InvalidQuery).detail(detail));
+    }
+    Ok(())
 }
 
 /// Which methods each documented path takes, to tell 405 from 404.

@@ -12,7 +12,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::request_id;
+use crate::http::{REQUEST_ID, request_id};
 
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
@@ -168,19 +168,24 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
         let (code, status, title, _) = self.code.row();
+        // Made on a thread of its own, the problem does not know its request: ask here.
+        let request_id = self.request_id.clone().or_else(request_id).unwrap_or_default();
+        let id = HeaderValue::from_str(&request_id);
         let mut response = HttpResponse::build(self.status_code()).json(ProblemBody {
             r#type: format!("/problems#{code}"),
             title: title.to_owned(),
             status,
             code: code.to_owned(),
             detail: self.detail.clone(),
-            // Made on a thread of its own, the problem does not know its request: ask here.
-            request_id: self.request_id.clone().or_else(request_id).unwrap_or_default(),
+            request_id,
             errors: self.errors.clone(),
         });
         let headers = response.headers_mut();
         headers
             .insert(actix_web::http::header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+        if let Ok(id) = id {
+            headers.insert(REQUEST_ID, id);
+        }
         if status == 401 {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

@@ -318,6 +318,32 @@ store::on_both_databases! {
     }
 }
 
+store::on_both_databases! {
+    fn text_that_no_database_keeps(db) {
+        let app = TestApp::start(db);
+        let (ada, owner) = (app.customer("ada"), app.owner("olga"));
+        ada.deposit("5.00");
+        let job = new_job(&ada);
+        for at in ["/name", "/market", "/bid/budget/currency"] {
+            let ask = ada.ask(Method::POST, "/v1/jobs", &with(&job, at, json!("a\0b")));
+            let problem = refuse(&app, &ada, &ask, 422, "invalid_body");
+            assert_eq!(problem["errors"][0]["pointer"], at, "{problem}");
+        }
+        let ask = ada.ask(Method::POST, "/v1/jobs", &with(&job, "/bid/regions", json!(["\0"])));
+        let problem = refuse(&app, &ada, &ask, 422, "invalid_body");
+        assert_eq!(problem["errors"][0]["pointer"], "/bid/regions/0");
+        let login = json!({ "email": "a\0b", "password": "correct horse battery" });
+        ada.post("/v1/login", &login).refused(422, "invalid_body");
+        let holder = json!({ "holder": "a\0b", "iban": "GB33BUKB20201555555555" });
+        owner.put("/v1/payout-account", &holder).refused(422, "invalid_body");
+        // Written as an escape it is six characters like any others.
+        let named = with(&job, "/name", json!("\\u0000"));
+        assert_eq!(ada.post("/v1/jobs", &named).expect(201)["name"], "\\u0000");
+        ada.get("/v1/wallet?currency=%00").refused(400, "invalid_query");
+        ada.get("/v1/markets/%00/prices").refused(404, "unknown_route");
+    }
+}
+
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
