@@ -166,9 +166,17 @@ fn consent_of(
 /// A car's heartbeat
 ///
 /// Telemetry up, the next order down. The car signs in with its own token.
-#[utoipa::path(tag = "cars", security(("vehicle" = [])), request_body = Object,
+#[utoipa::path(tag = "cars", security(("vehicle" = [])),
+    request_body(content = Object, example = json!({
+        "telemetry": {
+            "Gear": "P", "VehicleSpeed": 0.0, "DriverSeatOccupied": false, "Locked": true,
+            "DetailedChargeState": "Charging", "Soc": 72.0
+        },
+        "attempt": null
+    })),
     responses(
-        (status = 200, description = "What the car should do.", body = Object),
+        (status = 200, description = "What the car should do.", body = Object,
+            example = json!({ "next_poll_ms": 5000, "order": null, "vacate": null })),
         (status = 401, description = "The car's token is not known.", body = ProblemBody,
             content_type = "application/problem+json"),
     ))]
