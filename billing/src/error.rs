@@ -9,7 +9,9 @@ pub enum Error {
     #[error("the IBAN is not valid: {0}")]
     Iban(String),
     /// Banks spell names in Latin letters; see [`crate::bank_file`].
-    #[error("a holder has 1 to 70 characters, some of them Latin, Greek or Cyrillic or digits")]
+    #[error(
+        "a holder is a line of 1 to 70 characters, some of them Latin, Greek or Cyrillic or digits"
+    )]
     Holder,
     /// The asset is a credit, or none of ours.
     #[error("{0} is not paid out")]

@@ -41,7 +41,8 @@ pub struct Payout {
 /// [`Error::Holder`], [`Error::Iban`].
 pub fn set_payout_account(tx: &mut Tx<'_>, owner: PartyId, holder: &str, iban: &str) -> Result<()> {
     let holder = holder.trim();
-    if holder.chars().count() > MAX_NAME || spell(holder).is_none() {
+    let one_line = !holder.chars().any(char::is_control);
+    if holder.chars().count() > MAX_NAME || !one_line || spell(holder).is_none() {
         return Err(Error::Holder);
     }
     let iban = sepa::validate_iban(iban).map_err(|error| Error::Iban(error.to_string()))?;

@@ -301,6 +301,8 @@ on_both_databases! {
         for (holder, iban, refusal) in [
             ("", IBAN, "holder"),
             ("   ", IBAN, "holder"),
+            ("Olga\0", IBAN, "holder"),
+            ("Ol\nga", IBAN, "holder"),
             ("李雷", IBAN, "holder"),
             ("\u{202e}\n", IBAN, "holder"),
             (&"x".repeat(71), IBAN, "holder"),
