@@ -153,7 +153,9 @@ fn plan_ended(
                 Fault::Program => AttemptOutcome::FailedProgram,
                 Fault::Car => AttemptOutcome::FailedCar,
             };
-            let reason: String = format!("{code:?}: {message}").chars().take(500).collect();
+            // From a stranger's program: PostgreSQL keeps no NUL, and a log no line breaks.
+            let message = message.chars().filter(|c| !c.is_control());
+            let reason = format!("{code:?}: ").chars().chain(message).take(500).collect::<String>();
             let close = close(view, attempt, outcome, *metered_us, &reason);
             Close { fatal: *fault == Fault::Program && hopeless(*code), ..close }
         }
