@@ -2,8 +2,9 @@
 
 use ::store::schema::{account, balance, entry, hold, hold_event, ledger_transaction};
 use ::store::{AccountId, Amount, AnyConnection, HoldId, Timestamp, TransactionId};
+use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Integer};
+use diesel::sql_types::{BigInt, Binary, Bool, Integer};
 
 use crate::Result;
 use crate::pages::{PAGE, Pages, row_after};
@@ -206,10 +207,12 @@ pub(super) fn events() -> Pages<EventRow, (HoldId, i32)> {
     type Row = (HoldId, i32, String, Amount, Option<TransactionId>, Option<Amount>);
     let key = |row: &EventRow| (row.hold, row.number);
     Pages::after((HoldId::NIL, i32::MIN), key, |conn, (id, number)| {
+        // IS TRUE keeps SQLite from walking the whole account for every event instead of the
+        // transaction's few legs.
         let on_the_account = entry::transaction_id
             .nullable()
             .eq(hold_event::transaction_id)
-            .and(entry::account_id.nullable().eq(hold::account_id.nullable()));
+            .and(sql::<Bool>("(entry.account_id = hold.account_id) IS TRUE"));
         let rows: Vec<Row> = hold_event::table
             .left_join(hold::table.on(hold::id.eq(hold_event::hold_id)))
             .left_join(entry::table.on(on_the_account))
