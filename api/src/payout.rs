@@ -246,6 +246,9 @@ async fn show_statement(
     else {
         return Err(Problem::new(Code::InvalidQuery).detail("`from` and `to` are RFC 3339 times"));
     };
+    if from >= to {
+        return Err(Problem::new(Code::InvalidQuery).detail("`to` is after `from`"));
+    }
     let party = owner.party;
     let document = app.read(move |tx| Ok(statement(tx, party, from, to)?)).await?;
     render(&document, period.format)
