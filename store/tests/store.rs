@@ -1,5 +1,7 @@
 //! What the store promises, on both databases.
 
+#![allow(clippy::unwrap_used)]
+
 use diesel::prelude::*;
 use store::schema::{market, party};
 use store::{Env, Error, PartyId, Store, Timestamp, on_both_databases};
