@@ -12,6 +12,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use diesel::prelude::*;
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use store::schema::idempotency;
 use store::{PartyId, Store, Tx};
@@ -59,11 +60,29 @@ impl IdempotencyKey {
     ) -> Result<HttpResponse> {
         let store = store.clone();
         let answer = web::block(move || self.run(&store, party, body, status, work)).await??;
-        let mut response = HttpResponse::build(answer.status);
-        if answer.replayed {
-            response.insert_header((REPLAYED, HeaderValue::from_static("true")));
+        Ok(answer.response())
+    }
+
+    /// As [`Self::once`], with a member that only the first answer has: a secret that is told once
+    /// and stored nowhere. A replay lacks it.
+    pub async fn once_with_secret<T: Serialize>(
+        self,
+        store: &Store,
+        party: PartyId,
+        body: [u8; 32],
+        (name, secret): (&'static str, String),
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<HttpResponse> {
+        let store = store.clone();
+        let status = StatusCode::CREATED;
+        let run = web::block(move || self.run(&store, party, body, status, work));
+        let mut answer = run.await??;
+        if !answer.replayed {
+            let mut value: Value = serde_json::from_str(&answer.body).map_err(Problem::internal)?;
+            value[name] = secret.into();
+            answer.body = value.to_string();
         }
-        Ok(response.content_type("application/json").body(answer.body))
+        Ok(answer.response())
     }
 
     fn run<T: Serialize>(
@@ -110,6 +129,16 @@ struct Answer {
     status: StatusCode,
     body: String,
     replayed: bool,
+}
+
+impl Answer {
+    fn response(self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        if self.replayed {
+            response.insert_header((REPLAYED, HeaderValue::from_static("true")));
+        }
+        response.content_type("application/json").body(self.body)
+    }
 }
 
 fn find(

@@ -67,6 +67,13 @@ fn hledger(journal: &str, args: &[&str]) -> String {
 /// Balances by account and asset, debits positive, without zeros.
 type Table = BTreeMap<(String, String), Amount>;
 
+fn hledger_balances(journal: &str) -> Table {
+    let csv = hledger(journal, &["balance", "--flat", "-N", "-O", "csv", "--layout=bare"]);
+    let cells =
+        |row: csv::StringRecord| ((row[0].to_owned(), row[1].to_owned()), row[2].parse().unwrap());
+    csv::Reader::from_reader(csv.as_bytes()).into_records().map(|row| cells(row.unwrap())).collect()
+}
+
 fn expected(db: &TestDb) -> Table {
     let mut table = Table::new();
     for row in read(&db.store, balances) {
@@ -93,18 +100,43 @@ on_both_databases! {
         let journal = exported(&db, export::hledger);
         hledger(&journal, &["check", "--strict"]);
         hledger(&journal, &["check", "ordereddates"]);
-        let csv = hledger(&journal, &["balance", "--flat", "-N", "-O", "csv", "--layout=bare"]);
-        let mut found = Table::new();
-        for row in csv::Reader::from_reader(csv.as_bytes()).into_records() {
-            let row = row.unwrap();
-            found.insert((row[0].to_owned(), row[1].to_owned()), row[2].parse().unwrap());
-        }
+        let found = hledger_balances(&journal);
         assert_eq!(found, expected(&db));
         assert!(found.len() >= 8, "{found:?}");
         // And it does check the balances.
         let wrong = journal.replacen(" = USD ", " = USD 1", 1);
         let refused = std::panic::catch_unwind(|| hledger(&wrong, &["check", "--strict"]));
         assert!(refused.is_err());
+    }
+}
+
+on_both_databases! {
+    fn a_book_of_many_writers_is_accepted_too(db) {
+        // Ids may then come in another order than an account's entries.
+        let (bank, wallet) = write(&db.store, |tx| {
+            let party = tx.id();
+            let bank = open_account(tx, Code::Bank, store::PartyId::NIL, "USD")?;
+            Ok((bank, open_account(tx, Code::CustomerWallet, party, "USD")?))
+        });
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                let db = &db;
+                scope.spawn(move || {
+                    for round in 0..20 {
+                        let key = format!("{thread} {round}");
+                        let new = transfer(&key, bank, wallet, Amount(thread + 1));
+                        write(&db.store, |tx| post(tx, &new));
+                    }
+                });
+            }
+        });
+        assert_eq!(assert_clean(&db.store).transactions, 160);
+        let journal = exported(&db, export::hledger);
+        hledger(&journal, &["check", "--strict"]);
+        hledger(&journal, &["check", "ordereddates"]);
+        let found = hledger_balances(&journal);
+        assert_eq!(found, expected(&db));
+        assert_eq!(found.len(), 2);
     }
 }
 

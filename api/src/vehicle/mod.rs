@@ -3,7 +3,6 @@
 mod model;
 
 use ::store::VehicleId;
-use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, delete, get, patch, post, put, web};
 use rand::RngCore;
 use scheduler::{DataClass, Purpose, fleet};
@@ -25,7 +24,7 @@ pub fn configure(routes: &mut ServiceConfig<'_>) {
 
 /// Add a car
 ///
-/// The answer holds the car's token, once. It works for nobody until you consent to a purpose.
+/// The answer holds the car's token, once: a replay lacks it. It works for nobody until you consent to a purpose.
 #[utoipa::path(operation_id = "add_vehicle", tag = "vehicles",
     security(("bearer" = [])), request_body = NewVehicle,
     params(("Idempotency-Key" = String, Header, description = "A new random key for new work.")),
@@ -43,9 +42,10 @@ async fn add(
     let mut secret = [0; 32];
     rand::rng().fill_bytes(&mut secret);
     let token = format!("car_{}", hex::encode(secret));
-    key.once(&app.store, party, fingerprint, StatusCode::CREATED, move |tx| {
-        let id = fleet::enrol(tx, party, &new, Sha256::digest(&token).into())?;
-        Ok(AddedVehicle { vehicle: fleet::view(tx, party, id)?.into(), token })
+    let token_hash = Sha256::digest(&token).into();
+    key.once_with_secret(&app.store, party, fingerprint, ("token", token), move |tx| {
+        let id = fleet::enrol(tx, party, &new, token_hash)?;
+        Ok(Vehicle::from(fleet::view(tx, party, id)?))
     })
     .await
 }

@@ -133,9 +133,9 @@ impl From<VehicleView> for Vehicle {
 #[derive(Serialize, ToSchema)]
 pub struct AddedVehicle {
     #[serde(flatten)]
-    pub vehicle: Vehicle,
-    /// What the car signs in with. Not shown again.
-    pub token: String,
+    vehicle: Vehicle,
+    /// What the car signs in with. In the first answer only, and stored nowhere.
+    token: Option<String>,
 }
 
 /// A heartbeat, as [`::vehicle::protocol`] defines it.
