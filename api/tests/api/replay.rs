@@ -94,3 +94,18 @@ store::on_both_databases! {
         assert_eq!(customer.wallet(), ("5.000000".to_owned(), "5.000000".to_owned()));
     }
 }
+
+store::on_both_databases! {
+    fn a_cars_token_is_told_once_and_stored_nowhere(db) {
+        let app = TestApp::start(db);
+        let owner = app.owner("ada");
+        let new = json!({ "region": "us-ca", "class": "hw4", "reserve": "0.09", "pay_in": "cash" });
+        let ask = owner.ask(Method::POST, "/v1/vehicles", &new);
+        let first = owner.send(&ask).expect(201);
+        assert!(first["token"].as_str().unwrap().starts_with("car_"));
+        let again = owner.send(&ask);
+        assert!(again.replayed);
+        assert_eq!(again.json()["id"], first["id"]);
+        assert_eq!(again.json()["token"], json!(null));
+    }
+}
