@@ -5,8 +5,10 @@ mod common;
 
 use common::{People, assert_clean, new_hold, usd, write};
 use diesel::prelude::*;
-use ledger::{Error, capture_hold, chart, check, place_hold, release_hold};
-use store::{Amount, on_both_databases};
+use ledger::{
+    Code, Error, capture_hold, chart, check, open_account, place_hold, post, release_hold,
+};
+use store::{Amount, PartyId, on_both_databases};
 
 /// What is done, and what must be among the differences then.
 const TAMPERING: &[(&str, &[&str])] = &[
@@ -76,6 +78,11 @@ const TAMPERING: &[(&str, &[&str])] = &[
     ),
     ("UPDATE hold_event SET kind = 'placed' WHERE kind = 'released'", &["hold_event.kind"]),
     ("UPDATE hold_event SET transaction_id = NULL WHERE kind = 'captured'", &["hold_event.amount"]),
+    // A transaction that moved as much, the other way.
+    (
+        "UPDATE hold_event SET transaction_id = (RETURN) WHERE kind = 'captured'",
+        &["hold_event.amount"],
+    ),
     (
         "DELETE FROM hold_event WHERE kind = 'placed'",
         &["hold_event.number", "hold_event.kind", "hold.amount", "hold.remaining"],
@@ -104,14 +111,17 @@ on_both_databases! {
             let lease = tx.id();
             chart::settle(tx, &people.settlement(lease, open, usd(10)))?;
             let other = place_hold(tx, &new_hold("other", people.wallet, usd(1)))?.id;
-            release_hold(tx, other).map(drop)
+            release_hold(tx, other)?;
+            let bank = open_account(tx, Code::Bank, PartyId::NIL, "USD")?;
+            post(tx, &common::transfer("return", bank, people.wallet, usd(10))).map(drop)
         });
         assert_clean(&db.store);
         for (sql, expected) in TAMPERING {
             let sql = sql
                 .replace("(WALLET)", "(SELECT id FROM account WHERE code = 'customer_wallet')")
                 .replace("(CASH)", "(SELECT id FROM account WHERE code = 'owner_cash')")
-                .replace("(DEPOSIT)", "(SELECT id FROM ledger_transaction WHERE kind = 'deposit')");
+                .replace("(DEPOSIT)", "(SELECT id FROM ledger_transaction WHERE kind = 'deposit')")
+                .replace("(RETURN)", "(SELECT id FROM ledger_transaction WHERE key = 'return')");
             let undone: Result<(), Error> = db.store.write(|tx| {
                 for statement in sql.split(';') {
                     let changed = diesel::sql_query(statement).execute(tx.conn).unwrap();

@@ -4,8 +4,8 @@ use ::store::{AnyConnection, HoldId};
 
 use super::store::{EventRow, HoldRow};
 use super::{CheckReport, Sum, store};
-use crate::Result;
 use crate::pages::Pages;
+use crate::{Code, Result, Side};
 
 pub(super) fn check(conn: &mut AnyConnection, report: &mut CheckReport) -> Result<()> {
     let mut holds = store::holds();
@@ -13,9 +13,10 @@ pub(super) fn check(conn: &mut AnyConnection, report: &mut CheckReport) -> Resul
     while let Some(row) = holds.next(conn)? {
         report.holds += 1;
         skip_strays(conn, report, &mut events, Some(row.id))?;
+        let side = row.code.as_deref().and_then(Code::parse).map(Code::side);
         let mut fold = Fold::default();
         while let Some(event) = events.next_if(conn, |event| event.hold == row.id)? {
-            fold_event(report, &mut fold, &event);
+            fold_event(report, &mut fold, &event, side);
         }
         compare_hold(report, &row, &fold);
     }
@@ -31,7 +32,8 @@ struct Fold {
     released: i128,
 }
 
-fn fold_event(report: &mut CheckReport, fold: &mut Fold, event: &EventRow) {
+/// `side` is the account's, `None` if it has none: that is listed with the account.
+fn fold_event(report: &mut CheckReport, fold: &mut Fold, event: &EventRow, side: Option<Side>) {
     let id = &event.hold;
     fold.events += 1;
     report.compare("hold_event.number", id, event.number, fold.events);
@@ -45,9 +47,14 @@ fn fold_event(report: &mut CheckReport, fold: &mut Fold, event: &EventRow) {
         "captured" => fold.captured += amount,
         _ => fold.released += amount,
     }
-    let moved = event.moved.map_or(0, |moved| i128::from(moved.0).abs());
+    let moved = event.moved.map_or(0, |moved| i128::from(moved.0));
+    let taken = match side {
+        Some(Side::Debit) => -moved,
+        Some(Side::Credit) => moved,
+        None => moved.abs(),
+    };
     let captured = if event.kind == "captured" { amount } else { 0 };
-    report.compare("hold_event.amount", id, Sum(captured), Sum(moved));
+    report.compare("hold_event.amount", id, Sum(captured), Sum(taken));
     if event.kind != "captured" && event.transaction.is_some() {
         report.list("hold_event.transaction_id", id, &"a transaction", &"none");
     }

@@ -153,6 +153,8 @@ pub(super) fn lines() -> Pages<LineRow, (TransactionId, i32)> {
 
 pub(super) struct HoldRow {
     pub id: HoldId,
+    /// Code of its account, `None` if there is no such account.
+    pub code: Option<String>,
     pub amount: Amount,
     pub captured: Amount,
     pub released: Amount,
@@ -161,17 +163,19 @@ pub(super) struct HoldRow {
 }
 
 pub(super) fn holds() -> Pages<HoldRow, HoldId> {
-    type Row = (HoldId, Amount, Amount, Amount, bool, Option<Timestamp>);
+    type Row = (HoldId, Option<String>, Amount, Amount, Amount, bool, Option<Timestamp>);
     Pages::after(
         HoldId::NIL,
         |row| row.id,
         |conn, after| {
             let rows: Vec<Row> = hold::table
+                .left_join(account::table.on(account::id.eq(hold::account_id)))
                 .filter(hold::id.gt(after))
                 .order(hold::id)
                 .limit(PAGE)
                 .select((
                     hold::id,
+                    account::code.nullable(),
                     hold::amount,
                     hold::captured,
                     hold::released,
@@ -179,8 +183,9 @@ pub(super) fn holds() -> Pages<HoldRow, HoldId> {
                     hold::ended_at,
                 ))
                 .load(conn)?;
-            let row = |(id, amount, captured, released, open, ended_at): Row| HoldRow {
+            let row = |(id, code, amount, captured, released, open, ended_at): Row| HoldRow {
                 id,
+                code,
                 amount,
                 captured,
                 released,
