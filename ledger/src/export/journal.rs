@@ -34,7 +34,8 @@ pub(super) struct JournalEntry {
 /// Transactions of a page.
 const PAGE: i64 = 500;
 
-/// The transactions after `after`, by id, which is the order of posting; empty after the last.
+/// The transactions after `after`, by id; empty after the last. That is the order of their moments,
+/// but not of an account's entry numbers where several are posted side by side or at one moment.
 pub(super) fn page(tx: &mut Tx<'_>, after: TransactionId) -> Result<Vec<JournalTransaction>> {
     type Row = (TransactionId, String, String, Timestamp, Timestamp);
     let rows: Vec<Row> = posting::table

@@ -1,4 +1,4 @@
-//! The book as text for other programs, streamed page by page in order of posting.
+//! The book as text for other programs, streamed page by page in order of transaction id.
 
 mod journal;
 
@@ -94,7 +94,8 @@ fn party_text(party: PartyId) -> String {
 pub fn hledger(tx: &mut Tx<'_>, out: &mut dyn Write) -> Result<()> {
     let mut out = std::io::BufWriter::new(out);
     declare(tx, &mut out)?;
-    // Asserted from the entries in the order of this file, not from what is stored.
+    // Asserted from the entries in the order of this file: the stored balances follow the numbers of
+    // the account's entries, which ids need not. The check compares those.
     let mut running: BTreeMap<(String, String), Amount> = BTreeMap::new();
     each_transaction(tx, |transaction| {
         let JournalTransaction { id, kind, subject, posted_at, effective_at, .. } = transaction;
@@ -165,7 +166,7 @@ pub fn account_name(code: Code, party: PartyId) -> String {
     }
 }
 
-/// Every transaction in order of posting, a page in memory at a time.
+/// Every transaction by id, a page in memory at a time.
 fn each_transaction(
     tx: &mut Tx<'_>,
     mut act: impl FnMut(&JournalTransaction) -> Result<()>,
