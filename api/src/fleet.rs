@@ -87,7 +87,12 @@ pub fn driver_back() -> Telemetry {
 }
 
 /// Sees to it that `owner` has `count` cars with every consent, and puts them all on the road.
-pub fn man(store: &Store, fleet: &Fleet, owner: PartyId, count: usize) -> anyhow::Result<()> {
+pub fn embed_cars(
+    store: &Store,
+    fleet: &Fleet,
+    owner: PartyId,
+    count: usize,
+) -> anyhow::Result<()> {
     let ids = store.write(|tx| enrol_up_to(tx, owner, count))?;
     for id in ids {
         fleet.add(id, at_home());

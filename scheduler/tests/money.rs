@@ -401,3 +401,20 @@ on_both_databases! {
         assert_eq!(fence, 3);
     }
 }
+
+on_both_databases! {
+    fn the_latest_price_of_a_cell_is_that_of_the_last_tick_that_sold(db) {
+        let world = World::new(db);
+        let (customer, owner) = (world.customer(10), world.party("owner"));
+        let prices = || world.write(|tx| scheduler::market::prices(tx, "us"));
+        assert_eq!(prices(), []);
+        for reserve in [RESERVE, 2 * RESERVE] {
+            world.car(owner, reserve, PayIn::Cash);
+            world.submit(customer, &new_job(1, 1));
+            assert_eq!(world.tick().leases, 1);
+        }
+        let latest = prices();
+        assert_eq!(latest.len(), 1, "one cell");
+        assert_eq!((latest[0].tick, latest[0].price), (2, Amount(240_000)));
+    }
+}

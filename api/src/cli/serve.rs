@@ -17,7 +17,7 @@ pub fn run(config: &Config, json: bool) -> Result<Answer, Failure> {
         Works::start(&running.store, &running.blobs, &config.scheduler, fleet::processors())?;
     if config.vehicles > 0 {
         let owner = house_owner(&running.store)?;
-        fleet::man(&running.store, &works.fleet, owner, config.vehicles)?;
+        fleet::embed_cars(&running.store, &works.fleet, owner, config.vehicles)?;
     }
     let url = running.url();
     eprintln!("Driveway serves {url} (documentation: {url}/docs/); Ctrl-C stops it");

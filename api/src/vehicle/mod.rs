@@ -2,7 +2,7 @@
 
 mod model;
 
-use ::store::VehicleId;
+use ::store::{PartyId, Tx, VehicleId};
 use actix_web::{HttpResponse, delete, get, patch, post, put, web};
 use rand::RngCore;
 use scheduler::{DataClass, Purpose, fleet};
@@ -116,15 +116,7 @@ async fn give_consent(
     owner: Owner,
     path: web::Path<(VehicleId, String, String)>,
 ) -> Result<HttpResponse> {
-    let party = owner.party;
-    let (id, purpose, data_class) = consent_of(path.into_inner())?;
-    let car = app
-        .write(move |tx| {
-            fleet::give_consent(tx, party, id, purpose, data_class)?;
-            Ok(fleet::view(tx, party, id)?)
-        })
-        .await?;
-    Ok(HttpResponse::Ok().json(Vehicle::from(car)))
+    change_consent(&app, &owner, path.into_inner(), fleet::give_consent).await
 }
 
 /// Withdraw consent
@@ -143,11 +135,23 @@ async fn withdraw_consent(
     owner: Owner,
     path: web::Path<(VehicleId, String, String)>,
 ) -> Result<HttpResponse> {
+    change_consent(&app, &owner, path.into_inner(), fleet::withdraw_consent).await
+}
+
+type ChangeConsent =
+    fn(&mut Tx<'_>, PartyId, VehicleId, Purpose, DataClass) -> scheduler::Result<()>;
+
+async fn change_consent(
+    app: &App,
+    owner: &Owner,
+    path: (VehicleId, String, String),
+    act: ChangeConsent,
+) -> Result<HttpResponse> {
     let party = owner.party;
-    let (id, purpose, data_class) = consent_of(path.into_inner())?;
+    let (id, purpose, data_class) = consent_of(path)?;
     let car = app
         .write(move |tx| {
-            fleet::withdraw_consent(tx, party, id, purpose, data_class)?;
+            act(tx, party, id, purpose, data_class)?;
             Ok(fleet::view(tx, party, id)?)
         })
         .await?;

@@ -67,12 +67,12 @@ pub fn give_consent(
     id: VehicleId,
     purpose: Purpose,
     data_class: DataClass,
-) -> Result<ConsentId> {
+) -> Result<()> {
     owned(tx, owner, id)?;
-    if let Some(live) = live_consent(tx, id, purpose, data_class)? {
-        return Ok(live);
+    if live_consent(tx, id, purpose, data_class)?.is_some() {
+        return Ok(());
     }
-    let consent_id = tx.id();
+    let consent_id: ConsentId = tx.id();
     diesel::insert_into(consent::table)
         .values((
             consent::id.eq(consent_id),
@@ -83,7 +83,7 @@ pub fn give_consent(
             consent::given_at.eq(tx.now),
         ))
         .execute(tx.conn)?;
-    Ok(consent_id)
+    Ok(())
 }
 
 /// Withdraws it: no new work, and running work under it is told to leave at the car's next poll.

@@ -8,7 +8,7 @@ mod view;
 pub(crate) use close::{cancel_task, count_task, end_early, release_if_done};
 pub use store::{BidRow, JobRow, NewBid, NewJob, TaskRow};
 pub(crate) use store::{load_job, load_task, next_queued, split_list};
-pub use view::{JobView, TaskView, list, load, results, tasks};
+pub use view::{JobView, TaskView, list, load, tasks};
 
 use ::store::schema::job;
 use ::store::{JobId, PartyId, Tx};

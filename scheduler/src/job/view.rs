@@ -5,7 +5,7 @@ use store::schema::{job, task};
 use store::{Amount, JobId, PartyId, Tx};
 
 use super::store::{BidRow, JobRow, TaskRow, load_bid, load_job};
-use crate::{Error, Result, TaskState};
+use crate::{Error, Result};
 
 /// A job, its bid, and where its budget is.
 #[derive(Clone, Debug)]
@@ -59,18 +59,6 @@ pub fn tasks(
         .limit(limit)
         .load(tx.conn)?;
     Ok(rows)
-}
-
-/// Digests of the outputs so far, with their tasks' numbers, by number.
-pub fn results(tx: &mut Tx<'_>, customer: PartyId, id: JobId) -> Result<Vec<(i32, String)>> {
-    owned(tx, customer, id)?;
-    let rows: Vec<(i32, Option<String>)> = task::table
-        .filter(task::job_id.eq(id))
-        .filter(task::state.eq(TaskState::Completed))
-        .order(task::number)
-        .select((task::number, task::output))
-        .load(tx.conn)?;
-    Ok(rows.into_iter().filter_map(|(number, output)| Some((number, output?))).collect())
 }
 
 fn owned(tx: &mut Tx<'_>, customer: PartyId, id: JobId) -> Result<JobRow> {

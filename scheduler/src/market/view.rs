@@ -1,5 +1,6 @@
 //! What everybody may see of a market.
 
+use diesel::dsl::max;
 use diesel::prelude::*;
 use store::schema::{cell_price, market, region};
 use store::{Amount, Timestamp, Tx};
@@ -57,23 +58,23 @@ pub fn list(tx: &mut Tx<'_>) -> Result<Vec<MarketView>> {
 /// [`Error::NotFound`] for an unknown market.
 pub fn prices(tx: &mut Tx<'_>, market: &str) -> Result<Vec<CellPrice>> {
     known(tx, market)?;
-    let rows: Vec<CellPrice> = cell_price::table
+    // The last tick of each cell first: the history grows for ever, the cells do not.
+    type Cell = (String, String, i32, Option<i64>);
+    let cells: Vec<Cell> = cell_price::table
         .filter(cell_price::market_id.eq(market))
-        .order((
+        .group_by((cell_price::region_id, cell_price::class_id, cell_price::permits))
+        .order((cell_price::region_id, cell_price::class_id, cell_price::permits))
+        .select((
             cell_price::region_id,
             cell_price::class_id,
             cell_price::permits,
-            cell_price::tick.desc(),
+            max(cell_price::tick),
         ))
         .load(tx.conn)?;
-    let mut latest: Vec<CellPrice> = Vec::new();
-    for row in rows {
-        let same = latest.last().is_some_and(|last| {
-            (&last.region, &last.class, last.permits) == (&row.region, &row.class, row.permits)
-        });
-        if !same {
-            latest.push(row);
-        }
+    let mut latest = Vec::with_capacity(cells.len());
+    for (region, class, permits, tick) in cells {
+        let key = (market, region, class, permits, tick.unwrap_or_default());
+        latest.push(cell_price::table.find(key).first(tx.conn)?);
     }
     Ok(latest)
 }
