@@ -261,6 +261,45 @@ on_both_databases! {
 }
 
 on_both_databases! {
+    fn a_cars_meter_is_a_claim_and_no_more(db) {
+        let world = World::new(db);
+        let (customer, owner) = (world.customer(10), world.party("owner"));
+        let car = world.car(owner, RESERVE, PayIn::Cash);
+        world.submit(customer, &new_job(1, 1));
+        world.tick();
+        let order = world.beat(car, &at_home(), None).order.unwrap();
+        world.db.clock.advance_s(6);
+        let output = world.stored("output");
+        let lie = AttemptState::Completed { output, metered_us: 3_600_000_000 };
+        world.report(car, &order, lie);
+        assert_eq!(world.leases(), [("settled".into(), "no_work".into(), 200, 0)], "6 s, not 3600");
+        world.check();
+    }
+}
+
+on_both_databases! {
+    fn leases_side_by_side_cannot_outrun_the_hold(db) {
+        let world = World::new(db);
+        let (customer, owner) = (world.customer(10), world.party("owner"));
+        // With the fee on top this is the bid's own price: 100 micro-dollars a second.
+        let dear = 306_000;
+        world.car(owner, dear, PayIn::Cash);
+        let mut new = new_job(50, 4);
+        new.bid.budget = Amount(9_000);
+        new.bid.classes = vec!["hw4".to_owned()];
+        world.submit(customer, &new);
+        assert_eq!(world.tick().leases, 1);
+        for _ in 0..3 {
+            world.car(owner, dear, PayIn::Cash);
+        }
+        assert_eq!(world.tick().leases, 3);
+        // A quarter of the budget for each of the four lanes, in whole seconds.
+        let earmarks: Vec<i64> = world.leases().into_iter().map(|lease| lease.3).collect();
+        assert_eq!(earmarks, [2_200; 4]);
+    }
+}
+
+on_both_databases! {
     fn neither_the_cars_meter_nor_the_term_is_overrun(db) {
         let world = World::new(db);
         let (customer, owner) = (world.customer(10), world.party("owner"));
