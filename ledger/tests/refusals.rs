@@ -17,7 +17,11 @@ use store::{AccountId, Amount, HoldId, Timestamp, Tx, on_both_databases};
 type Rows = (Vec<(AccountId, i64, i64, i64)>, Vec<(HoldId, i64, i64, bool)>, [i64; 4]);
 
 fn rows(tx: &mut Tx<'_>) -> Rows {
-    let balances = balance::table.order(balance::account_id).load(tx.conn).unwrap();
+    let balances = balance::table
+        .order(balance::account_id)
+        .select((balance::account_id, balance::posted, balance::held, balance::entries))
+        .load(tx.conn)
+        .unwrap();
     let holds = hold_table::table
         .order(hold_table::id)
         .select((hold_table::id, hold_table::captured, hold_table::released, hold_table::open))

@@ -47,6 +47,11 @@ impl Tx<'_> {
     pub fn id<K: Kind>(&self) -> Id<K> {
         self.ids.id(self.now)
     }
+
+    /// An id of another moment: of a row that is booked later than its transaction began.
+    pub fn id_at<K: Kind>(&self, at: Timestamp) -> Id<K> {
+        self.ids.id(at)
+    }
 }
 
 /// A database and its connections. Cheap to clone.

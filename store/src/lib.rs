@@ -10,6 +10,7 @@
 mod amount;
 mod connection;
 mod database;
+mod day;
 mod error;
 mod id;
 pub mod schema;
@@ -20,10 +21,11 @@ mod time;
 pub use amount::{Amount, AmountError, Rounding, mul_div};
 pub use connection::{AnyConnection, MultiBackend};
 pub use database::{Env, Store, Tx, lock_row};
+pub use day::{Day, Month};
 pub use error::{Error, Result};
 pub use id::{
-    AccountId, AttemptId, BankFileId, BidId, ClearingId, ConsentId, DepositId, HoldId, Id,
-    IdSource, JobId, Kind, LeaseId, MailId, NodeId, PartyId, PayoutId, TaskId, TransactionId,
-    VehicleId, kind,
+    AccountId, AttemptId, BankFileId, BidId, ClearingId, ConsentId, DepositId, HoldEventId, HoldId,
+    Id, IdSource, JobId, Kind, LeaseId, MailId, NodeId, PartyId, PayoutId, PeriodEventId, TaskId,
+    TransactionId, VehicleId, kind,
 };
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

@@ -29,6 +29,7 @@ table! {
         posted -> BigInt,
         held -> BigInt,
         entries -> BigInt,
+        last_posted_at -> BigInt,
     }
 }
 
@@ -41,6 +42,9 @@ table! {
         subject -> Text,
         posted_at -> BigInt,
         effective_at -> BigInt,
+        booked_on -> Integer,
+        relation -> Nullable<Text>,
+        refers_to -> Nullable<Binary>,
     }
 }
 
@@ -73,13 +77,115 @@ table! {
 }
 
 table! {
-    hold_event (hold_id, number) {
+    hold_event (id) {
         hold_id -> Binary,
         number -> Integer,
         kind -> Text,
         amount -> BigInt,
         transaction_id -> Nullable<Binary>,
         at -> BigInt,
+        id -> Binary,
+    }
+}
+
+table! {
+    transaction_metadata (transaction_id, name) {
+        transaction_id -> Binary,
+        name -> Text,
+        value -> Text,
+    }
+}
+
+table! {
+    settlement_record (transaction_id) {
+        transaction_id -> Binary,
+        lease_id -> Binary,
+        seconds -> BigInt,
+        price -> BigInt,
+        fee_ppm -> BigInt,
+        bonus_ppm -> Nullable<BigInt>,
+        redemption_ppm -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    conversion_record (transaction_id) {
+        transaction_id -> Binary,
+        sold_asset -> Text,
+        sold -> BigInt,
+        bought_asset -> Text,
+        bought -> BigInt,
+        rate_ppm -> BigInt,
+    }
+}
+
+table! {
+    period (month) {
+        month -> Integer,
+        state -> Text,
+    }
+}
+
+table! {
+    period_event (id) {
+        id -> Binary,
+        month -> Integer,
+        kind -> Text,
+        by_id -> Binary,
+        reason -> Text,
+        at -> BigInt,
+    }
+}
+
+table! {
+    block (number) {
+        number -> BigInt,
+        previous -> Binary,
+        records -> Binary,
+        liabilities -> Nullable<Binary>,
+        sealed_at -> BigInt,
+        hash -> Binary,
+        key_id -> Text,
+        signature -> Binary,
+    }
+}
+
+table! {
+    block_head (id) {
+        id -> Text,
+        number -> BigInt,
+    }
+}
+
+table! {
+    liability_root (block, asset) {
+        block -> BigInt,
+        asset -> Text,
+        accounts -> BigInt,
+        total -> BigInt,
+        root -> Binary,
+    }
+}
+
+table! {
+    liability_page (block, asset, page) {
+        block -> BigInt,
+        asset -> Text,
+        page -> Integer,
+        first_id -> Binary,
+        last_id -> Binary,
+        leaves -> Binary,
+        total -> BigInt,
+        hash -> Binary,
+    }
+}
+
+table! {
+    day_balance (account_id, day) {
+        account_id -> Binary,
+        day -> Integer,
+        net -> BigInt,
+        upto -> BigInt,
     }
 }
 
@@ -387,9 +493,13 @@ allow_tables_to_appear_in_same_query!(
     bank_file,
     bid,
     blob,
+    block,
+    block_head,
     cell_price,
     clearing,
     consent,
+    conversion_record,
+    day_balance,
     deposit,
     entry,
     hardware_class,
@@ -399,15 +509,21 @@ allow_tables_to_appear_in_same_query!(
     job,
     lease,
     ledger_transaction,
+    liability_page,
+    liability_root,
     market,
     outbox,
     party,
     party_profile,
     payout,
     payout_account,
+    period,
+    period_event,
     presence,
     region,
+    settlement_record,
     signing_key,
     task,
+    transaction_metadata,
     vehicle,
 );

@@ -55,6 +55,7 @@ pub(super) fn insert(
         balance::posted.eq(0_i64),
         balance::held.eq(0_i64),
         balance::entries.eq(0_i64),
+        balance::last_posted_at.eq(0_i64),
     );
     diesel::insert_into(balance::table).values(zero).execute(tx.conn)?;
     Ok(id)

@@ -151,6 +151,7 @@ fn insert_event(
         hold_event::amount.eq(amount),
         hold_event::transaction_id.eq(transaction),
         hold_event::at.eq(tx.now),
+        hold_event::id.eq(tx.id::<::store::kind::HoldEvent>()),
     );
     diesel::insert_into(hold_event::table).values(row).execute(tx.conn)?;
     Ok(())

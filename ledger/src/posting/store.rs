@@ -124,6 +124,7 @@ pub(super) fn insert(tx: &mut Tx<'_>, id: TransactionId, command: &Command<'_>) 
         ledger_transaction::subject.eq(&new.subject),
         ledger_transaction::posted_at.eq(tx.now),
         ledger_transaction::effective_at.eq(new.effective_at),
+        ledger_transaction::booked_on.eq(::store::Day::of(new.effective_at)),
     );
     let insert = diesel::insert_into(ledger_transaction::table)
         .values(row)
