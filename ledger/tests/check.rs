@@ -89,8 +89,8 @@ const TAMPERING: &[(&str, &[&str])] = &[
     ),
     ("DELETE FROM hold WHERE open", &["hold_event.hold_id", "balance.held"]),
     (
-        "INSERT INTO balance (account_id, posted, held, entries)
-        SELECT transaction_id, 0, 0, 0 FROM entry LIMIT 1",
+        "INSERT INTO balance (account_id, posted, held, entries, last_posted_at)
+        SELECT transaction_id, 0, 0, 0, 0 FROM entry LIMIT 1",
         &["balance.account_id"],
     ),
     // Consistent in itself, but more is held than there is.
