@@ -348,13 +348,9 @@ impl Subject {
             account: self.accounts[account],
             amount: Amount(amount),
         };
-        NewTransaction {
-            key: format!("{} {key}", self.prefix),
-            kind: Kind::Adjustment,
-            subject: "model".to_owned(),
-            effective_at: self.start,
-            legs: legs.iter().map(leg).collect(),
-        }
+        let key = format!("{} {key}", self.prefix);
+        let legs = legs.iter().map(leg).collect();
+        NewTransaction::new(&key, Kind::Adjustment, "model", self.start, legs)
     }
 
     fn assert_equals(&self, tx: &mut Tx<'_>, model: &Model) -> Result<(), Error> {

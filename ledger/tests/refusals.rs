@@ -217,7 +217,7 @@ on_both_databases! {
             Ok(())
         });
         let differs = |error: Error| match error {
-            Error::KeyReused { differs, .. } => differs,
+            Error::KeyReused { differs, .. } => common::fields(&differs),
             error => panic!("{error}"),
         };
         let other = NewTransaction {

@@ -43,14 +43,14 @@ pub struct Tx<'a> {
     ids: &'a IdSource,
 }
 
-impl Tx<'_> {
+impl<'a> Tx<'a> {
     pub fn id<K: Kind>(&self) -> Id<K> {
         self.ids.id(self.now)
     }
 
-    /// An id of another moment: of a row that is booked later than its transaction began.
-    pub fn id_at<K: Kind>(&self, at: Timestamp) -> Id<K> {
-        self.ids.id(at)
+    /// The source of ids, for what is decided without the connection.
+    pub fn ids(&self) -> &'a IdSource {
+        self.ids
     }
 }
 

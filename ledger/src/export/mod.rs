@@ -157,7 +157,7 @@ pub fn account_name(code: Code, party: PartyId) -> String {
         | Code::PayoutClearing => "liabilities",
         Code::FeeIncome => "revenues",
         Code::BonusExpense => "expenses",
-        Code::CreditClearing => "equity",
+        Code::CreditClearing | Code::CurrencyClearing => "equity",
     };
     let name = code.text().replace('_', "-");
     match party_text(party) {

@@ -21,13 +21,8 @@ pub fn usd(units: i64) -> Amount {
 
 /// A transfer of `amount` from one account to another, both credit-normal.
 pub fn transfer(key: &str, from: AccountId, to: AccountId, amount: Amount) -> NewTransaction {
-    NewTransaction {
-        key: key.to_owned(),
-        kind: Kind::Adjustment,
-        subject: "test".to_owned(),
-        effective_at: Timestamp(1),
-        legs: vec![Leg { account: from, amount }, Leg { account: to, amount: -amount }],
-    }
+    let legs = vec![Leg { account: from, amount }, Leg { account: to, amount: -amount }];
+    NewTransaction::new(key, Kind::Adjustment, "test", Timestamp(1), legs)
 }
 
 pub fn new_hold(key: &str, account: AccountId, amount: Amount) -> NewHold {
@@ -72,6 +67,8 @@ impl People {
             customer: self.customer,
             owner: self.owner,
             asset: "USD".to_owned(),
+            seconds: 1,
+            price: Amount(amount.0.saturating_mul(3_600)),
             amount,
             fee_ppm: 150_000,
             pay_in: PayIn::Cash,
@@ -87,4 +84,9 @@ pub fn assert_clean(store: &Store) -> check::CheckReport {
     assert!(report.is_clean(), "{:#?}", report.differences);
     assert!(report.trial_balance.values().all(|sum| *sum == Amount::ZERO), "{report:?}");
     report
+}
+
+/// The fields in which a command differs from the first with its key.
+pub fn fields(differs: &[ledger::Difference]) -> Vec<&'static str> {
+    differs.iter().map(|difference| difference.field).collect()
 }

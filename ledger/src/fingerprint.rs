@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use store::{Amount, Id, Kind, Timestamp};
 
-use super::Leg;
+use crate::posting::Leg;
 
 /// SHA-256 over the fields of a command, each with its length, after the command's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
