@@ -27,9 +27,11 @@
 //! Micro-units (1e-6) of the account's asset. In storage and in a [`Leg`] a debit is positive and a
 //! credit negative; a [`Balance`] is in its account's own direction. No floats, no SQL arithmetic.
 
-#![deny(clippy::float_arithmetic)]
+#![cfg_attr(not(feature = "bench"), deny(clippy::float_arithmetic))]
 
 mod account;
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod chart;
 pub mod check;
 mod command;

@@ -143,11 +143,11 @@ fn change(
     by: PartyId,
     reason: &str,
 ) -> Result<()> {
-    let of_month = Set::default().numbers("month", [month.0.into()].into_iter());
-    of_month.texts("state", [state.text()]).execute(
+    let of_month = Set::default().integers("month", [month.0].into_iter());
+    of_month.texts("state", [state.text()]).insert(
         tx.conn,
-        "INSERT INTO period (month, state) SELECT CAST(month AS INTEGER), state FROM {set}
-        WHERE TRUE ON CONFLICT (month) DO UPDATE SET state = excluded.state",
+        "period",
+        "ON CONFLICT (month) DO UPDATE SET state = excluded.state",
     )?;
     let id: PeriodEventId = tx.id();
     diesel::insert_into(period_event::table)

@@ -1,13 +1,15 @@
 //! Sets of rows as parameters of one statement: arrays on PostgreSQL, JSON on SQLite.
 //!
 //! A statement says `{set}` where the set stands, as `w` with the columns that were added to it.
+//! Diesel's own `sql_query` is prepared anew each time; these statements are prepared once.
 
 use std::fmt::Write;
 
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::query_builder::BoxedSqlQuery;
-use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text, Untyped};
+use diesel::sqlite::Sqlite;
 use store::{AnyConnection, Id, Kind};
 
 use crate::Result;
@@ -20,6 +22,7 @@ enum Column<'a> {
     Ids(Vec<[u8; 16]>),
     Bytes(Vec<&'a [u8]>),
     Numbers(Vec<i64>),
+    Integers(Vec<i32>),
     MaybeNumbers(Vec<Option<i64>>),
     Texts(Vec<&'a str>),
     MaybeTexts(Vec<Option<&'a str>>),
@@ -57,6 +60,10 @@ impl<'a> Set<'a> {
         self.with(name, Column::Numbers(numbers.collect()))
     }
 
+    pub(crate) fn integers(self, name: &'static str, numbers: impl Iterator<Item = i32>) -> Self {
+        self.with(name, Column::Integers(numbers.collect()))
+    }
+
     pub(crate) fn maybe_numbers(
         self,
         name: &'static str,
@@ -86,7 +93,7 @@ impl<'a> Set<'a> {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.first().is_none_or(|(_, column)| column.len() == 0)
+        self.len() == 0
     }
 
     /// Runs a statement over the set, unless it is empty, and answers how many rows it changed.
@@ -95,53 +102,74 @@ impl<'a> Set<'a> {
             return Ok(0);
         }
         Ok(match conn {
-            AnyConnection::Postgres(conn) => self.bind(sql).execute(conn)?,
-            AnyConnection::Sqlite(conn) => {
-                let sql = sql.replace("{set}", &self.from_json());
-                diesel::sql_query(sql).bind::<Text, _>(self.json()).execute(conn)?
-            }
+            AnyConnection::Postgres(conn) => self.arrays(sql).execute(conn)?,
+            AnyConnection::Sqlite(conn) => self.json_statement(sql).execute(conn)?,
         })
     }
 
     /// The rows of a query over the set; none if it is empty.
     pub(crate) fn load<R>(self, conn: &mut AnyConnection, sql: &str) -> Result<Vec<R>>
     where
-        R: QueryableByName<Pg> + QueryableByName<diesel::sqlite::Sqlite> + 'static,
+        R: QueryableByName<Pg> + QueryableByName<Sqlite> + 'static,
     {
         if self.is_empty() {
             return Ok(Vec::new());
         }
         Ok(match conn {
-            AnyConnection::Postgres(conn) => self.bind(sql).load(conn)?,
-            AnyConnection::Sqlite(conn) => {
-                let sql = sql.replace("{set}", &self.from_json());
-                diesel::sql_query(sql).bind::<Text, _>(self.json()).load(conn)?
-            }
+            AnyConnection::Postgres(conn) => self.arrays(sql).load(conn)?,
+            AnyConnection::Sqlite(conn) => self.json_statement(sql).load(conn)?,
         })
     }
 
-    fn bind(self, sql: &str) -> BoxedSqlQuery<'a, Pg, diesel::query_builder::SqlQuery> {
-        let mut query = diesel::sql_query(sql.replace("{set}", &self.from_arrays())).into_boxed();
-        for (_, column) in self.0 {
-            query = match column {
-                Column::Ids(ids) => query.bind::<Array<Binary>, _>(ids),
-                Column::Bytes(bytes) => query.bind::<Array<Binary>, _>(bytes),
-                Column::Numbers(numbers) => query.bind::<Array<BigInt>, _>(numbers),
-                Column::MaybeNumbers(n) => query.bind::<Array<Nullable<BigInt>>, _>(n),
-                Column::Texts(texts) => query.bind::<Array<Text>, _>(texts),
-                Column::MaybeTexts(texts) => query.bind::<Array<Nullable<Text>>, _>(texts),
-                Column::MaybeIds(ids) => query.bind::<Array<Nullable<Binary>>, _>(ids),
-                Column::Flags(flags) => query.bind::<Array<Bool>, _>(flags),
-            };
+    /// Inserts the set into the columns of its names, and answers how many rows are new: all, but
+    /// those that `conflict` lets be.
+    pub(crate) fn insert(
+        self,
+        conn: &mut AnyConnection,
+        table: &'static str,
+        conflict: &'static str,
+    ) -> Result<usize> {
+        let names: Vec<&str> = self.0.iter().map(|(name, _)| *name).collect();
+        let names = names.join(", ");
+        let sql = format!(
+            "INSERT INTO {table} ({names}) SELECT {names} FROM {{set}} WHERE TRUE {conflict}"
+        );
+        self.execute(conn, &sql)
+    }
+
+    fn arrays(self, sql: &str) -> Arrays<'a> {
+        Arrays { sql: sql.replace("{set}", &self.from_arrays()), columns: self.0 }
+    }
+
+    fn json_statement(self, sql: &str) -> Json {
+        Json { sql: sql.replace("{set}", &self.from_json()), rows: self.json() }
+    }
+
+    /// As PostgreSQL's binary format of COPY.
+    pub(crate) fn copy(&self) -> Vec<u8> {
+        let rows = self.len();
+        let mut out = Vec::with_capacity(rows * self.0.len() * 20 + 32);
+        out.extend_from_slice(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0");
+        for row in 0..rows {
+            // A row has a dozen columns.
+            out.extend_from_slice(&(self.0.len() as u16).to_be_bytes());
+            for (_, column) in &self.0 {
+                column.write_binary(row, &mut out);
+            }
         }
-        query
+        out.extend_from_slice(&(-1_i16).to_be_bytes());
+        out
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.first().map_or(0, |(_, column)| column.len())
     }
 
     fn from_arrays(&self) -> String {
         let (mut arrays, mut names) = (String::new(), String::new());
         for (n, (name, _)) in self.0.iter().enumerate() {
             let comma = if n == 0 { "" } else { ", " };
-            let _ = write!(arrays, "{comma}${}", n + 1);
+            let _ = write!(arrays, "{comma}$");
             let _ = write!(names, "{comma}{name}");
         }
         format!("unnest({arrays}) AS w ({names})")
@@ -156,12 +184,12 @@ impl<'a> Set<'a> {
                 false => write!(columns, "{comma}value ->> {n} AS {name}"),
             };
         }
-        format!("(SELECT {columns} FROM json_each(?1)) w")
+        format!("(SELECT {columns} FROM json_each($)) w")
     }
 
     /// `[[...],[...]]`, bytes in hexadecimal.
     fn json(&self) -> String {
-        let rows = self.0.first().map_or(0, |(_, column)| column.len());
+        let rows = self.len();
         let mut out = String::with_capacity(rows * self.0.len() * 20 + 2);
         for row in 0..rows {
             out.push(if row == 0 { '[' } else { ',' });
@@ -182,6 +210,7 @@ impl Column<'_> {
             Self::Ids(ids) => ids.len(),
             Self::Bytes(bytes) => bytes.len(),
             Self::Numbers(numbers) => numbers.len(),
+            Self::Integers(numbers) => numbers.len(),
             Self::MaybeNumbers(numbers) => numbers.len(),
             Self::Texts(texts) => texts.len(),
             Self::MaybeTexts(texts) => texts.len(),
@@ -194,11 +223,28 @@ impl Column<'_> {
         matches!(self, Self::Ids(_) | Self::Bytes(_) | Self::MaybeIds(_))
     }
 
+    fn write_binary(&self, row: usize, out: &mut Vec<u8>) {
+        match self {
+            Self::Ids(ids) => field(out, Some(&ids[row])),
+            Self::Bytes(bytes) => field(out, Some(bytes[row])),
+            Self::Numbers(numbers) => field(out, Some(&numbers[row].to_be_bytes())),
+            Self::Integers(numbers) => field(out, Some(&numbers[row].to_be_bytes())),
+            Self::Texts(texts) => field(out, Some(texts[row].as_bytes())),
+            Self::Flags(flags) => field(out, Some(&[u8::from(flags[row])])),
+            Self::MaybeNumbers(n) => {
+                field(out, n[row].map(i64::to_be_bytes).as_ref().map(|b| &b[..]))
+            }
+            Self::MaybeTexts(texts) => field(out, texts[row].map(str::as_bytes)),
+            Self::MaybeIds(ids) => field(out, ids[row].as_ref().map(|id| &id[..])),
+        }
+    }
+
     fn write_json(&self, row: usize, out: &mut String) {
         match self {
             Self::Ids(ids) => hex(&ids[row], out),
             Self::Bytes(bytes) => hex(bytes[row], out),
             Self::Numbers(numbers) => number(numbers[row], out),
+            Self::Integers(numbers) => number(numbers[row].into(), out),
             Self::Texts(texts) => quote(texts[row], out),
             Self::Flags(flags) => number(i64::from(flags[row]), out),
             Self::MaybeNumbers(numbers) => maybe(numbers[row], out, number),
@@ -206,6 +252,94 @@ impl Column<'_> {
             Self::MaybeIds(ids) => maybe(ids[row], out, |id, out| hex(&id, out)),
         }
     }
+}
+
+/// A statement with a set as one array for each column.
+pub(crate) struct Arrays<'a> {
+    sql: String,
+    columns: Vec<(&'static str, Column<'a>)>,
+}
+
+/// A statement with a set as JSON.
+pub(crate) struct Json {
+    sql: String,
+    rows: String,
+}
+
+impl QueryFragment<Pg> for Arrays<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        // Its text has the parameters in it already: the pass only collects them.
+        let mut texts = self.sql.split('$');
+        out.push_sql(texts.next().unwrap_or_default());
+        for ((_, column), text) in self.columns.iter().zip(texts) {
+            match column {
+                Column::Ids(ids) => out.push_bind_param::<Array<Binary>, _>(ids)?,
+                Column::Bytes(bytes) => out.push_bind_param::<Array<Binary>, _>(bytes)?,
+                Column::Numbers(numbers) => out.push_bind_param::<Array<BigInt>, _>(numbers)?,
+                Column::Integers(numbers) => out.push_bind_param::<Array<Integer>, _>(numbers)?,
+                Column::MaybeNumbers(n) => out.push_bind_param::<Array<Nullable<BigInt>>, _>(n)?,
+                Column::Texts(texts) => out.push_bind_param::<Array<Text>, _>(texts)?,
+                Column::MaybeTexts(t) => out.push_bind_param::<Array<Nullable<Text>>, _>(t)?,
+                Column::MaybeIds(ids) => out.push_bind_param::<Array<Nullable<Binary>>, _>(ids)?,
+                Column::Flags(flags) => out.push_bind_param::<Array<Bool>, _>(flags)?,
+            }
+            out.push_sql(text);
+        }
+        Ok(())
+    }
+}
+
+impl QueryFragment<Sqlite> for Json {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        let (before, after) = self.sql.split_once('$').unwrap_or((&self.sql, ""));
+        out.push_sql(before);
+        out.push_bind_param::<Text, _>(&self.rows)?;
+        out.push_sql(after);
+        Ok(())
+    }
+}
+
+macro_rules! statements {
+    ($($statement:ty, $conn:ty;)*) => { $(
+        impl QueryId for $statement {
+            type QueryId = ();
+            // Told apart by their text.
+            const HAS_STATIC_QUERY_ID: bool = false;
+        }
+
+        impl Query for $statement {
+            type SqlType = Untyped;
+        }
+
+        impl RunQueryDsl<$conn> for $statement {}
+    )* };
+}
+
+statements! {
+    Arrays<'_>, PgConnection;
+    Json, SqliteConnection;
+}
+
+/// Sends a whole set to a table of PostgreSQL, whose columns it has in their order.
+macro_rules! copy_into {
+    ($conn:expr, $table:expr, $set:expr) => {{
+        let bytes = $set.copy();
+        let copy = diesel::copy_from($table)
+            .from_raw_data($table, |out: &mut dyn std::io::Write| {
+                out.write_all(&bytes)
+                    .map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))
+            })
+            .with_format(diesel::pg::CopyFormat::Binary);
+        diesel::prelude::ExecuteCopyFromDsl::execute(copy, $conn)
+    }};
+}
+pub(crate) use copy_into;
+
+fn field(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+    // No field of ours is over two gigabytes.
+    let length = bytes.map_or(-1, |bytes| bytes.len() as i32);
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(bytes.unwrap_or_default());
 }
 
 fn maybe<T>(value: Option<T>, out: &mut String, write: impl FnOnce(T, &mut String)) {
@@ -263,7 +397,7 @@ mod tests {
             "00".repeat(16)
         );
         assert_eq!(set.json(), expected);
-        assert_eq!(set.from_arrays(), "unnest($1, $2, $3) AS w (id, text, number)");
+        assert_eq!(set.from_arrays(), "unnest($, $, $) AS w (id, text, number)");
         assert!(Set::default().texts("none", []).is_empty());
     }
 }

@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use store::schema::{entry, ledger_transaction};
 use store::{AccountId, AnyConnection, PartyId, Timestamp};
 
 use super::fold::States;
 use super::plan::{MissingAccount, Planner, Writes};
-use super::sets::Set;
+use super::sets::{Set, copy_into};
 use crate::chart::Record;
 use crate::hold::Event;
 use crate::{Code, Result};
+
+/// From so many rows on PostgreSQL takes them faster as a stream than as arrays.
+const COPY_FROM: usize = 64;
 
 /// Writes all of it; false if a key or an account was there already, and then some of it may be
 /// written: unless it is of one command that opens no account, have a savepoint.
@@ -65,12 +70,7 @@ pub(crate) fn open(
         .texts("side", rows.iter().map(|(_, code, ..)| code.side().text()))
         .flags("may_overdraw", rows.iter().map(|(_, code, ..)| code.may_overdraw()))
         .numbers("created_at", rows.iter().map(|_| now.0))
-        .execute(
-            conn,
-            "INSERT INTO account (id, code, party_id, asset, side, may_overdraw, created_at)
-            SELECT id, code, party_id, asset, side, may_overdraw, created_at FROM {set} WHERE TRUE
-            ON CONFLICT (code, party_id, asset) DO NOTHING",
-        )?;
+        .insert(conn, "account", "ON CONFLICT (code, party_id, asset) DO NOTHING")?;
     Set::default().ids("id", rows.iter().map(|(id, ..)| *id)).execute(
         conn,
         "INSERT INTO balance (account_id, posted, held, entries, last_posted_at)
@@ -81,7 +81,7 @@ pub(crate) fn open(
 
 fn insert_transactions(conn: &mut AnyConnection, writes: &Writes<'_>) -> Result<bool> {
     let rows = || writes.transactions.iter();
-    let inserted = Set::default()
+    let set = Set::default()
         .ids("id", rows().map(|row| row.id))
         .texts("key", rows().map(|row| &*row.draft.key))
         .bytes("fingerprint", rows().map(|row| row.fingerprint.as_bytes()))
@@ -89,36 +89,46 @@ fn insert_transactions(conn: &mut AnyConnection, writes: &Writes<'_>) -> Result<
         .texts("subject", rows().map(|row| row.draft.subject()))
         .numbers("posted_at", rows().map(|row| row.posted_at.0))
         .numbers("effective_at", rows().map(|row| row.effective_at.0))
-        .numbers("booked_on", rows().map(|row| row.booked_on.0.into()))
+        .integers("booked_on", rows().map(|row| row.booked_on.0))
         .maybe_texts("relation", rows().map(|row| Some(row.draft.relation?.0.text())))
-        .maybe_ids("refers_to", rows().map(|row| Some(row.draft.relation?.1)))
-        .execute(
-            conn,
-            "INSERT INTO ledger_transaction (id, key, fingerprint, kind, subject, posted_at,
-                effective_at, booked_on, relation, refers_to)
-            SELECT id, key, fingerprint, kind, subject, posted_at, effective_at,
-                CAST(booked_on AS INTEGER), relation, refers_to
-            FROM {set} WHERE TRUE ON CONFLICT (key) DO NOTHING",
-        )?;
-    Ok(inserted == writes.transactions.len())
+        .maybe_ids("refers_to", rows().map(|row| Some(row.draft.relation?.1)));
+    match conn {
+        AnyConnection::Postgres(conn) if set.len() >= COPY_FROM => {
+            match copy_into!(conn, ledger_transaction::table, set) {
+                Err(error) if is_taken(&error) => Ok(false),
+                done => Ok(done.map(|_| true)?),
+            }
+        }
+        conn => {
+            let count = set.len();
+            Ok(set.insert(conn, "ledger_transaction", "ON CONFLICT (key) DO NOTHING")? == count)
+        }
+    }
 }
 
 fn insert_entries(conn: &mut AnyConnection, writes: &Writes<'_>) -> Result<()> {
     let rows = || writes.entries.iter();
-    Set::default()
+    let set = Set::default()
         .ids("transaction_id", rows().map(|(id, ..)| *id))
-        .numbers("line", rows().map(|(_, line, _)| (*line).into()))
+        .integers("line", rows().map(|(_, line, _)| *line))
         .ids("account_id", rows().map(|(.., entry)| entry.account))
         .numbers("amount", rows().map(|(.., entry)| entry.amount.0))
         .numbers("number", rows().map(|(.., entry)| entry.number))
-        .numbers("balance_after", rows().map(|(.., entry)| entry.balance_after.0))
-        .execute(
-            conn,
-            "INSERT INTO entry (transaction_id, line, account_id, amount, number, balance_after)
-            SELECT transaction_id, CAST(line AS INTEGER), account_id, amount, number, balance_after
-            FROM {set}",
-        )?;
+        .numbers("balance_after", rows().map(|(.., entry)| entry.balance_after.0));
+    match conn {
+        AnyConnection::Postgres(conn) if set.len() >= COPY_FROM => {
+            copy_into!(conn, entry::table, set)?;
+        }
+        conn => {
+            set.insert(conn, "entry", "")?;
+        }
+    }
     Ok(())
+}
+
+/// True for a key that is there already.
+fn is_taken(error: &DieselError) -> bool {
+    matches!(error, DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _))
 }
 
 /// One update of each balance that changed, whatever the number of its entries.
@@ -191,18 +201,13 @@ fn insert_events(conn: &mut AnyConnection, writes: &Writes<'_>, now: Timestamp) 
     };
     Set::default()
         .ids("hold_id", rows().map(|row| row.hold))
-        .numbers("number", rows().map(|row| row.number.into()))
+        .integers("number", rows().map(|row| row.number))
         .texts("kind", rows().map(|row| row.event.text()))
         .numbers("amount", rows().map(|row| row.amount.0))
         .maybe_ids("transaction_id", rows().map(|row| transaction(row.event)))
         .numbers("at", rows().map(|_| now.0))
         .ids("id", rows().map(|row| row.id))
-        .execute(
-            conn,
-            "INSERT INTO hold_event (hold_id, number, kind, amount, transaction_id, at, id)
-            SELECT hold_id, CAST(number AS INTEGER), kind, amount, transaction_id, at, id
-            FROM {set}",
-        )?;
+        .insert(conn, "hold_event", "")?;
     Ok(())
 }
 
@@ -217,11 +222,7 @@ fn insert_records(conn: &mut AnyConnection, writes: &Writes<'_>) -> Result<()> {
         .ids("transaction_id", metadata().map(|(id, ..)| id))
         .texts("name", metadata().map(|(_, name, _)| name))
         .texts("value", metadata().map(|(.., value)| value))
-        .execute(
-            conn,
-            "INSERT INTO transaction_metadata (transaction_id, name, value)
-            SELECT transaction_id, name, value FROM {set}",
-        )?;
+        .insert(conn, "transaction_metadata", "")?;
     let settlements = || {
         writes.records.iter().filter_map(|(id, record)| match record {
             Record::Settlement(settlement) => Some((*id, settlement)),
@@ -236,13 +237,7 @@ fn insert_records(conn: &mut AnyConnection, writes: &Writes<'_>) -> Result<()> {
         .numbers("fee_ppm", settlements().map(|(_, record)| record.fee_ppm))
         .maybe_numbers("bonus_ppm", settlements().map(|(_, record)| record.bonus_ppm))
         .maybe_numbers("redemption_ppm", settlements().map(|(_, record)| record.redemption_ppm))
-        .execute(
-            conn,
-            "INSERT INTO settlement_record (transaction_id, lease_id, seconds, price, fee_ppm,
-                bonus_ppm, redemption_ppm)
-            SELECT transaction_id, lease_id, seconds, price, fee_ppm, bonus_ppm, redemption_ppm
-            FROM {set}",
-        )?;
+        .insert(conn, "settlement_record", "")?;
     let conversions = || {
         writes.records.iter().filter_map(|(id, record)| match record {
             Record::Conversion(conversion) => Some((*id, conversion)),
@@ -256,11 +251,6 @@ fn insert_records(conn: &mut AnyConnection, writes: &Writes<'_>) -> Result<()> {
         .texts("bought_asset", conversions().map(|(_, record)| &*record.bought_asset))
         .numbers("bought", conversions().map(|(_, record)| record.bought.0))
         .numbers("rate_ppm", conversions().map(|(_, record)| record.rate_ppm))
-        .execute(
-            conn,
-            "INSERT INTO conversion_record (transaction_id, sold_asset, sold, bought_asset, bought,
-                rate_ppm)
-            SELECT transaction_id, sold_asset, sold, bought_asset, bought, rate_ppm FROM {set}",
-        )?;
+        .insert(conn, "conversion_record", "")?;
     Ok(())
 }
