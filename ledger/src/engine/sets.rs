@@ -1,9 +1,10 @@
-//! Sets of rows as parameters of one statement: arrays on PostgreSQL, JSON on SQLite.
+//! Sets of rows as parameters of a statement: arrays on PostgreSQL, lists of values on SQLite.
 //!
 //! A statement says `{set}` where the set stands, as `w` with the columns that were added to it.
-//! Diesel's own `sql_query` is prepared anew each time; these statements are prepared once.
+//! Diesel's own `sql_query` is prepared anew each time; these statements are prepared once. SQLite
+//! takes a set in pieces of powers of two, so that there are few statements to prepare.
 
-use std::fmt::Write;
+use std::ops::Range;
 
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -103,7 +104,13 @@ impl<'a> Set<'a> {
         }
         Ok(match conn {
             AnyConnection::Postgres(conn) => self.arrays(sql).execute(conn)?,
-            AnyConnection::Sqlite(conn) => self.json_statement(sql).execute(conn)?,
+            AnyConnection::Sqlite(conn) => {
+                let mut changed = 0;
+                for piece in pieces(self.len()) {
+                    changed += self.values(sql, piece).execute(conn)?;
+                }
+                changed
+            }
         })
     }
 
@@ -117,7 +124,13 @@ impl<'a> Set<'a> {
         }
         Ok(match conn {
             AnyConnection::Postgres(conn) => self.arrays(sql).load(conn)?,
-            AnyConnection::Sqlite(conn) => self.json_statement(sql).load(conn)?,
+            AnyConnection::Sqlite(conn) => {
+                let mut rows = Vec::new();
+                for piece in pieces(self.len()) {
+                    rows.extend(self.values(sql, piece).load::<R>(conn)?);
+                }
+                rows
+            }
         })
     }
 
@@ -141,8 +154,11 @@ impl<'a> Set<'a> {
         Arrays { sql: sql.replace("{set}", &self.from_arrays()), columns: self.0 }
     }
 
-    fn json_statement(self, sql: &str) -> Json {
-        Json { sql: sql.replace("{set}", &self.from_json()), rows: self.json() }
+    fn values(&self, sql: &str, rows: Range<usize>) -> Values<'_, 'a> {
+        let column = |(n, (name, _)): (usize, &(&str, _))| format!("column{} AS {name}", n + 1);
+        let columns: Vec<String> = self.0.iter().enumerate().map(column).collect();
+        let set = format!("(SELECT {} FROM (VALUES $)) AS w", columns.join(", "));
+        Values { sql: sql.replace("{set}", &set), set: self, rows }
     }
 
     /// As PostgreSQL's binary format of COPY.
@@ -166,42 +182,27 @@ impl<'a> Set<'a> {
     }
 
     fn from_arrays(&self) -> String {
-        let (mut arrays, mut names) = (String::new(), String::new());
-        for (n, (name, _)) in self.0.iter().enumerate() {
-            let comma = if n == 0 { "" } else { ", " };
-            let _ = write!(arrays, "{comma}$");
-            let _ = write!(names, "{comma}{name}");
-        }
-        format!("unnest({arrays}) AS w ({names})")
+        let arrays = vec!["$"; self.0.len()].join(", ");
+        let names: Vec<&str> = self.0.iter().map(|(name, _)| *name).collect();
+        format!("unnest({arrays}) AS w ({})", names.join(", "))
     }
+}
 
-    fn from_json(&self) -> String {
-        let mut columns = String::new();
-        for (n, (name, column)) in self.0.iter().enumerate() {
-            let comma = if n == 0 { "" } else { ", " };
-            let _ = match column.is_binary() {
-                true => write!(columns, "{comma}unhex(value ->> {n}) AS {name}"),
-                false => write!(columns, "{comma}value ->> {n} AS {name}"),
-            };
-        }
-        format!("(SELECT {columns} FROM json_each($)) w")
-    }
+/// The most rows of a piece.
+const PIECE: usize = 128;
 
-    /// `[[...],[...]]`, bytes in hexadecimal.
-    fn json(&self) -> String {
-        let rows = self.len();
-        let mut out = String::with_capacity(rows * self.0.len() * 20 + 2);
-        for row in 0..rows {
-            out.push(if row == 0 { '[' } else { ',' });
-            for (n, (_, column)) in self.0.iter().enumerate() {
-                out.push(if n == 0 { '[' } else { ',' });
-                column.write_json(row, &mut out);
-            }
-            out.push(']');
+/// Ranges of rows whose lengths are powers of two.
+fn pieces(rows: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let left = (rows - from).min(PIECE);
+        if left == 0 {
+            return None;
         }
-        out.push(']');
-        out
-    }
+        let length = 1 << left.ilog2();
+        from += length;
+        Some(from - length..from)
+    })
 }
 
 impl Column<'_> {
@@ -217,10 +218,6 @@ impl Column<'_> {
             Self::MaybeIds(ids) => ids.len(),
             Self::Flags(flags) => flags.len(),
         }
-    }
-
-    fn is_binary(&self) -> bool {
-        matches!(self, Self::Ids(_) | Self::Bytes(_) | Self::MaybeIds(_))
     }
 
     fn write_binary(&self, row: usize, out: &mut Vec<u8>) {
@@ -239,17 +236,17 @@ impl Column<'_> {
         }
     }
 
-    fn write_json(&self, row: usize, out: &mut String) {
+    fn bind<'b>(&'b self, row: usize, out: &mut AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         match self {
-            Self::Ids(ids) => hex(&ids[row], out),
-            Self::Bytes(bytes) => hex(bytes[row], out),
-            Self::Numbers(numbers) => number(numbers[row], out),
-            Self::Integers(numbers) => number(numbers[row].into(), out),
-            Self::Texts(texts) => quote(texts[row], out),
-            Self::Flags(flags) => number(i64::from(flags[row]), out),
-            Self::MaybeNumbers(numbers) => maybe(numbers[row], out, number),
-            Self::MaybeTexts(texts) => maybe(texts[row], out, quote),
-            Self::MaybeIds(ids) => maybe(ids[row], out, |id, out| hex(&id, out)),
+            Self::Ids(ids) => out.push_bind_param::<Binary, [u8]>(&ids[row]),
+            Self::Bytes(bytes) => out.push_bind_param::<Binary, [u8]>(bytes[row]),
+            Self::Numbers(numbers) => out.push_bind_param::<BigInt, _>(&numbers[row]),
+            Self::Integers(numbers) => out.push_bind_param::<Integer, _>(&numbers[row]),
+            Self::Texts(texts) => out.push_bind_param::<Text, str>(texts[row]),
+            Self::Flags(flags) => out.push_bind_param::<Bool, _>(&flags[row]),
+            Self::MaybeNumbers(n) => out.push_bind_param::<Nullable<BigInt>, _>(&n[row]),
+            Self::MaybeTexts(texts) => out.push_bind_param::<Nullable<Text>, _>(&texts[row]),
+            Self::MaybeIds(ids) => out.push_bind_param::<Nullable<Binary>, _>(&ids[row]),
         }
     }
 }
@@ -260,10 +257,11 @@ pub(crate) struct Arrays<'a> {
     columns: Vec<(&'static str, Column<'a>)>,
 }
 
-/// A statement with a set as JSON.
-pub(crate) struct Json {
+/// A statement with a piece of a set as a list of values.
+pub(crate) struct Values<'s, 'a> {
     sql: String,
-    rows: String,
+    set: &'s Set<'a>,
+    rows: Range<usize>,
 }
 
 impl QueryFragment<Pg> for Arrays<'_> {
@@ -289,11 +287,20 @@ impl QueryFragment<Pg> for Arrays<'_> {
     }
 }
 
-impl QueryFragment<Sqlite> for Json {
+impl QueryFragment<Sqlite> for Values<'_, '_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         let (before, after) = self.sql.split_once('$').unwrap_or((&self.sql, ""));
         out.push_sql(before);
-        out.push_bind_param::<Text, _>(&self.rows)?;
+        for row in self.rows.clone() {
+            out.push_sql(if row == self.rows.start { "(" } else { "),(" });
+            for (n, (_, column)) in self.set.0.iter().enumerate() {
+                if n > 0 {
+                    out.push_sql(",");
+                }
+                column.bind(row, &mut out)?;
+            }
+        }
+        out.push_sql(")");
         out.push_sql(after);
         Ok(())
     }
@@ -317,7 +324,7 @@ macro_rules! statements {
 
 statements! {
     Arrays<'_>, PgConnection;
-    Json, SqliteConnection;
+    Values<'_, '_>, SqliteConnection;
 }
 
 /// Sends a whole set to a table of PostgreSQL, whose columns it has in their order.
@@ -342,43 +349,6 @@ fn field(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
     out.extend_from_slice(bytes.unwrap_or_default());
 }
 
-fn maybe<T>(value: Option<T>, out: &mut String, write: impl FnOnce(T, &mut String)) {
-    match value {
-        Some(value) => write(value, out),
-        None => out.push_str("null"),
-    }
-}
-
-fn number(number: i64, out: &mut String) {
-    // Writing to a String cannot fail.
-    let _ = write!(out, "{number}");
-}
-
-fn hex(bytes: &[u8], out: &mut String) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.push('"');
-    for byte in bytes {
-        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        out.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    out.push('"');
-}
-
-fn quote(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            c if u32::from(c) < 0x20 => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-}
-
 #[cfg(test)]
 mod tests {
     use store::AccountId;
@@ -386,18 +356,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_json() {
+    fn pieces_are_all_of_it() {
+        for rows in [0, 1, 2, 3, 127, 128, 129, 1_000] {
+            let pieces: Vec<_> = pieces(rows).collect();
+            assert!(pieces.iter().all(|piece| piece.len().is_power_of_two()));
+            let flat: Vec<usize> = pieces.into_iter().flatten().collect();
+            assert_eq!(flat, (0..rows).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_set_as_arrays_and_as_a_stream() {
         let set = Set::default()
-            .ids("id", [AccountId::from_bytes([0xab; 16]), AccountId::NIL])
-            .texts("text", ["\"\\\n\u{1}é", ""])
-            .maybe_numbers("number", [Some(-7), None].into_iter());
-        let expected = format!(
-            "[[\"{}\",\"\\\"\\\\\\u000a\\u0001é\",-7],[\"{}\",\"\",null]]",
-            "ab".repeat(16),
-            "00".repeat(16)
-        );
-        assert_eq!(set.json(), expected);
+            .ids("id", [AccountId::from_bytes([0xab; 16])])
+            .texts("text", ["é"])
+            .maybe_numbers("number", [None].into_iter());
         assert_eq!(set.from_arrays(), "unnest($, $, $) AS w (id, text, number)");
+        let stream = set.copy();
+        let row = [&[0, 3, 0, 0, 0, 16][..], &[0xab; 16], &[0, 0, 0, 2, 0xc3, 0xa9], &[255; 4]];
+        assert_eq!(stream[19..], [&row.concat()[..], &[255, 255]].concat());
         assert!(Set::default().texts("none", []).is_empty());
     }
 }
