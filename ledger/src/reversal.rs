@@ -188,7 +188,7 @@ fn balance_assets(after: &mut [(AccountId, Code, Rc<str>, i64)], account: Accoun
         let own = || after.iter().enumerate().filter(|(_, row)| row.2 == asset);
         let sum: i128 = own().map(|(_, row)| i128::from(row.3)).sum();
         let fee = own().find(|(_, row)| row.1 == Code::FeeIncome && row.0 != account);
-        let taker = fee.or_else(|| own().filter(|(_, row)| row.0 != account).last());
+        let taker = fee.or_else(|| own().rfind(|(_, row)| row.0 != account));
         let Some((taker, _)) = taker else { continue };
         let rest = i64::try_from(sum).ok().and_then(|sum| after[taker].3.checked_sub(sum));
         after[taker].3 = rest.ok_or(Error::Overflow)?;

@@ -204,3 +204,107 @@ on_both_databases! {
         assert_clean(&db.store);
     }
 }
+
+on_both_databases! {
+    fn money_changes_into_another_currency_at_a_rate_that_is_kept(db) {
+        let people = People::with(&db, usd(100));
+        let change = |key: &str, sold: i64, rate_ppm, into: &str| {
+            let conversion = chart::Conversion {
+                key: key.into(),
+                customer: people.customer,
+                sold_asset: "USD".into(),
+                sold: Amount(sold),
+                bought_asset: into.into(),
+                rate_ppm,
+            };
+            db.store.write(|tx| chart::convert(tx, &conversion))
+        };
+        // 10.000001 x 0.917531 = 9.175310917531: down to the micro-unit.
+        let first = change("fx", 10_000_001, 917_531, "EUR").unwrap();
+        let posted = |code, asset| people.balance(&db, code, asset).posted;
+        assert_eq!(posted(Code::CustomerWallet, "EUR"), Amount(9_175_311));
+        assert_eq!(posted(Code::CustomerWallet, "USD"), Amount(100_000_000 - 10_000_001));
+        assert_eq!(posted(Code::CurrencyClearing, "USD"), Amount(10_000_001));
+        assert_eq!(posted(Code::CurrencyClearing, "EUR"), Amount(-9_175_311));
+        assert!(change("fx", 10_000_001, 917_531, "EUR").unwrap().replayed);
+        for (refused, name) in [
+            (change("fx", 10_000_001, 917_532, "EUR"), "KeyReused"),
+            (change("x", 1, 917_531, "USD"), "SameAsset"),
+            (change("x", 0, 917_531, "EUR"), "NotPositive"),
+            (change("x", 1, 0, "EUR"), "BadRate"),
+            (change("x", 1, 400_000, "EUR"), "NotPositive"),
+            (change("x", 1, i64::MAX, "XAU"), "UnknownAsset"),
+            (change("x", i64::MAX, i64::MAX, "EUR"), "Overflow"),
+            (change("x", 100_000_000, 1_000_000, "EUR"), "InsufficientFunds"),
+        ] {
+            let error = format!("{:?}", refused.unwrap_err());
+            assert!(error.starts_with(name), "{error}");
+        }
+        let record: (String, Amount, String, Amount, i64) = read(&db.store, |tx| {
+            use diesel::prelude::*;
+            use store::schema::conversion_record::dsl;
+            Ok(dsl::conversion_record
+                .find(first.id)
+                .select((dsl::sold_asset, dsl::sold, dsl::bought_asset, dsl::bought, dsl::rate_ppm))
+                .first(tx.conn)?)
+        });
+        let expected = ("USD".into(), Amount(10_000_001), "EUR".into(), Amount(9_175_311), 917_531);
+        assert_eq!(record, expected);
+        assert_clean(&db.store);
+    }
+}
+
+on_both_databases! {
+    fn credits_are_redeemed_for_what_they_are_worth(db) {
+        let people = People::with(&db, usd(100));
+        write(&db.store, |tx| {
+            let hold = place_hold(tx, &new_hold("job", people.wallet, usd(10)))?.id;
+            let pay_in = PayIn::Credits { bonus_ppm: 0 };
+            let lease = tx.id();
+            chart::settle(tx, &chart::Settlement { pay_in, ..people.settlement(lease, hold, usd(10)) })
+        });
+        let redeem = |key: &str, credits| {
+            let asset = "USD".to_owned();
+            let owner = people.owner;
+            let redemption = chart::Redemption { key: key.into(), owner, asset, credits };
+            db.store.write(|tx| chart::redeem(tx, &redemption))
+        };
+        redeem("r", usd(3)).unwrap();
+        let posted = |code, asset| people.balance(&db, code, asset).posted;
+        assert_eq!(posted(Code::OwnerCash, "USD"), usd(3));
+        assert_eq!(posted(Code::OwnerCredits, "CREDIT"), Amount(5_500_000));
+        assert_eq!(posted(Code::CreditClearing, "USD"), Amount(5_500_000));
+        assert_eq!(posted(Code::CreditClearing, "CREDIT"), Amount(-5_500_000));
+        assert!(matches!(redeem("s", usd(6)), Err(Error::InsufficientFunds { .. })));
+        assert_clean(&db.store);
+    }
+}
+
+on_both_databases! {
+    fn a_payout_is_confirmed_or_comes_back(db) {
+        let people = People::with(&db, Amount::ZERO);
+        write(&db.store, |tx| {
+            let bank = open_account(tx, Code::Bank, PartyId::NIL, "USD")?;
+            ledger::post(tx, &common::transfer("earn", bank, people.cash, usd(9)))?;
+            let hold = place_hold(tx, &new_hold("payout", people.cash, usd(9)))?.id;
+            let (paid, back) = (tx.id(), tx.id());
+            chart::pay_out(tx, paid, hold, people.owner, "USD", usd(5))?;
+            chart::pay_out(tx, back, hold, people.owner, "USD", usd(4))?;
+            let commands = [
+                ledger::Command::confirm_payout(paid, "USD", usd(5)),
+                ledger::Command::return_payout(back, people.owner, "USD", usd(4)),
+                ledger::Command::return_payout(back, people.owner, "USD", usd(4)),
+            ];
+            let replayed: Vec<bool> = ledger::execute(tx, &commands)?
+                .into_iter()
+                .map(|answer| answer.unwrap().posted().unwrap().replayed)
+                .collect();
+            assert_eq!(replayed, [false, false, true]);
+            Ok(())
+        });
+        assert_eq!(people.balance(&db, Code::PayoutClearing, "USD").posted, Amount::ZERO);
+        assert_eq!(people.balance(&db, Code::OwnerCash, "USD").posted, usd(4));
+        assert_eq!(people.balance(&db, Code::Bank, "USD").posted, usd(4));
+        assert_clean(&db.store);
+    }
+}

@@ -100,7 +100,7 @@ on_both_databases! {
             let caller = |n: usize| {
                 let store = &db.store;
                 scope.spawn(move || (0..rounds).map(|round| {
-                    let refuse = (n + round) % 3 == 0;
+                    let refuse = (n + round).is_multiple_of(3);
                     let command = |tx: &mut store::Tx<'_>| {
                         let id = add_party(tx)?;
                         assert!(!refuse || round % 2 == 0, "a panic in the middle");

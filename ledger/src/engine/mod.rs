@@ -34,7 +34,7 @@ use crate::command::{Body, Command, Draft, Lines, Outcome};
 use crate::posting::{Leg, MAX_TEXT};
 use crate::{Error, Result, reversal};
 use plan::{Answer, Book, Planner, Ready};
-use read::Names;
+use read::{Keys, Names};
 
 /// How often a batch is run again because others took its keys or opened its accounts meanwhile.
 const MAX_ROUNDS: usize = 8;
@@ -167,8 +167,6 @@ impl LookUp {
         Ok(true)
     }
 }
-
-type Keys = Vec<(String, [u8; 16], Vec<u8>)>;
 
 /// The keys of commands that are there, of transactions and of holds.
 fn known<'a, I: Iterator<Item = &'a Command>>(

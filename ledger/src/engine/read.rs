@@ -220,12 +220,15 @@ struct KeyRow {
     fingerprint: Vec<u8>,
 }
 
+/// Keys, with the ids and fingerprints of their commands.
+pub(super) type Keys = Vec<(String, [u8; 16], Vec<u8>)>;
+
 /// Which of the keys are there, with the ids and fingerprints of their commands.
 pub(super) fn find_keys(
     conn: &mut AnyConnection,
     table: &'static str,
     keys: &BTreeSet<&str>,
-) -> Result<Vec<(String, [u8; 16], Vec<u8>)>> {
+) -> Result<Keys> {
     let sql = format!(
         "SELECT t.key, t.id, t.fingerprint FROM {{set}} CROSS JOIN {table} t WHERE t.key = w.key"
     );

@@ -151,7 +151,7 @@ impl<'a> Set<'a> {
     }
 
     fn arrays(self, sql: &str) -> Arrays<'a> {
-        Arrays { sql: sql.replace("{set}", &self.from_arrays()), columns: self.0 }
+        Arrays { sql: sql.replace("{set}", &self.unnest()), columns: self.0 }
     }
 
     fn values(&self, sql: &str, rows: Range<usize>) -> Values<'_, 'a> {
@@ -181,7 +181,7 @@ impl<'a> Set<'a> {
         self.0.first().map_or(0, |(_, column)| column.len())
     }
 
-    fn from_arrays(&self) -> String {
+    fn unnest(&self) -> String {
         let arrays = vec!["$"; self.0.len()].join(", ");
         let names: Vec<&str> = self.0.iter().map(|(name, _)| *name).collect();
         format!("unnest({arrays}) AS w ({})", names.join(", "))
@@ -371,7 +371,7 @@ mod tests {
             .ids("id", [AccountId::from_bytes([0xab; 16])])
             .texts("text", ["é"])
             .maybe_numbers("number", [None].into_iter());
-        assert_eq!(set.from_arrays(), "unnest($, $, $) AS w (id, text, number)");
+        assert_eq!(set.unnest(), "unnest($, $, $) AS w (id, text, number)");
         let stream = set.copy();
         let row = [&[0, 3, 0, 0, 0, 16][..], &[0xab; 16], &[0, 0, 0, 2, 0xc3, 0xa9], &[255; 4]];
         assert_eq!(stream[19..], [&row.concat()[..], &[255, 255]].concat());
