@@ -8,7 +8,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use common::{PayIn, People, assert_clean, new_hold, read, transfer, usd, write};
-use ledger::export::account_name;
+use ledger::report::hledger_name;
 use ledger::report::{balance_at, balances, entries, trial_balance};
 use ledger::{Code, NewTransaction, Side, chart, export, open_account, place_hold, post};
 use store::testing::TestDb;
@@ -82,7 +82,7 @@ fn expected(db: &TestDb) -> Table {
             Side::Credit => -row.balance.posted,
         };
         if posted != Amount::ZERO {
-            table.insert((account_name(row.code, row.party), row.asset), posted);
+            table.insert((hledger_name(row.code, row.party), row.asset), posted);
         }
     }
     table
