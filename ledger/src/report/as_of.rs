@@ -222,7 +222,7 @@ pub(super) fn since(conn: &mut AnyConnection, from: Timestamp) -> Result<Sums> {
 pub(super) const SKEW_US: i64 = 3_600_000_000;
 
 /// No id of this moment or later is under this one.
-pub(super) fn first_id(at: Timestamp) -> TransactionId {
+pub(crate) fn first_id(at: Timestamp) -> TransactionId {
     let ms = u128::try_from(at.0.max(0) / 1_000).unwrap_or_default();
     TransactionId::from_bytes((ms << 80).to_be_bytes())
 }

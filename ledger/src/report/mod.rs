@@ -17,6 +17,7 @@ use store::{AccountId, Amount, Day, PartyId, Tx};
 use crate::account::store::parse_code;
 use crate::{Balance, Code, Error, Result};
 
+pub(crate) use as_of::first_id;
 pub use as_of::{AsOf, balance_as_of, balance_at};
 pub use history::{EntryLine, HistoryPage, Order, entries, history};
 pub(crate) use name::party_text;
