@@ -67,6 +67,7 @@ pub struct ExplainedLeg {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Captured {
     pub hold: HoldId,
+    pub account: AccountId,
     /// What the hold was for.
     pub subject: String,
     pub amount: Amount,

@@ -8,6 +8,7 @@ use super::store::{ConversionRecord, SettlementRecord};
 use super::{ExplainedLeg, Step};
 use crate::Code;
 use crate::chart::{PayIn, Split, split};
+use crate::report::path;
 
 const MILLION: i64 = 1_000_000;
 
@@ -40,7 +41,7 @@ pub(super) fn reversal(legs: &[ExplainedLeg], original: &[ExplainedLeg]) -> Vec<
         let was = amount(original, leg.account);
         Step {
             name: "reversed",
-            how: format!("the opposite of {was} in {}", leg.account),
+            how: format!("the opposite of {was} in {}", path(leg.code)),
             asset: leg.asset.clone(),
             derived: was.0.checked_neg().map(Amount),
             booked: amount(legs, leg.account),
@@ -200,7 +201,7 @@ fn residual(legs: &[ExplainedLeg], asset: &str, bought: Amount) -> Option<Step> 
     let residual = debits.checked_sub(bought).filter(|residual| *residual != Amount::ZERO)?;
     let size = residual.0.unsigned_abs();
     let leg = of_asset().find(|leg| leg.amount.0.unsigned_abs() == size);
-    let place = leg.map_or("several legs", |leg| crate::report::path(leg.code));
+    let place = leg.map_or("several legs", |leg| path(leg.code));
     let how = format!("what is left over, on {place}");
     let asset = asset.to_owned();
     Some(Step { name: "residual", how, asset, derived: Some(residual), booked: residual })

@@ -119,15 +119,16 @@ fn captured(
     posted_at: Timestamp,
 ) -> Result<Vec<Captured>> {
     let near = |us| HoldEventId::from_bytes(*first_id(posted_at.plus_us(us)).as_bytes());
-    let rows: Vec<(HoldId, String, Amount)> = hold_event::table
+    let rows: Vec<(HoldId, AccountId, String, Amount)> = hold_event::table
         .inner_join(hold::table.on(hold::id.eq(hold_event::hold_id)))
         .filter(hold_event::id.ge(near(-NEAR_US)))
         .filter(hold_event::id.lt(near(NEAR_US)))
         .filter(hold_event::transaction_id.eq(id))
         .order(hold_event::id)
-        .select((hold::id, hold::subject, hold_event::amount))
+        .select((hold::id, hold::account_id, hold::subject, hold_event::amount))
         .load(conn)?;
-    Ok(rows.into_iter().map(|(hold, subject, amount)| Captured { hold, subject, amount }).collect())
+    let captured = |(hold, account, subject, amount)| Captured { hold, account, subject, amount };
+    Ok(rows.into_iter().map(captured).collect())
 }
 
 pub(super) fn transaction_of(

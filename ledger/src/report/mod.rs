@@ -25,6 +25,21 @@ pub use name::{full_path, hledger_name, path};
 pub use search::{Found, Search, TransactionLine, transactions};
 pub use tree::{Node, tree};
 
+/// Accounts with their balances, as an [`AccountRow`] has them.
+macro_rules! account_rows {
+    () => {
+        account::table.inner_join(balance::table.on(balance::account_id.eq(account::id))).select((
+            account::id,
+            account::code,
+            account::party_id,
+            account::asset,
+            balance::posted,
+            balance::held,
+            balance::entries,
+        ))
+    };
+}
+
 /// A line of the trial balance, micro-units of `asset`. Over all lines of an asset debits are equal
 /// to credits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +100,18 @@ pub fn balances(tx: &mut Tx<'_>) -> Result<Vec<AccountBalance>> {
         Ok(())
     })?;
     Ok(all)
+}
+
+/// An account and what it had.
+///
+/// # Errors
+/// [`Error::UnknownAccount`].
+pub fn account_as_of(tx: &mut Tx<'_>, id: AccountId, as_of: AsOf) -> Result<AccountBalance> {
+    let posted = balance_as_of(tx, id, as_of)?;
+    let row = account_rows!().filter(account::id.eq(id)).first::<AccountRow>(tx.conn)?;
+    let held = if as_of == AsOf::Now { row.held } else { Amount::ZERO };
+    let (code, balance) = (parse_code(&row.code)?, Balance { posted, held });
+    Ok(AccountBalance { account: id, code, party: row.party, asset: row.asset, balance })
 }
 
 /// Every account and what it had, in order of their ids. Memory grows with the accounts that were
@@ -170,20 +197,6 @@ const PAGE: i64 = 1_000;
 
 /// The accounts after `after`, by id; empty after the last.
 fn account_page(tx: &mut Tx<'_>, after: AccountId) -> Result<Vec<AccountRow>> {
-    let page = account::table
-        .inner_join(balance::table.on(balance::account_id.eq(account::id)))
-        .filter(account::id.gt(after))
-        .order(account::id)
-        .limit(PAGE)
-        .select((
-            account::id,
-            account::code,
-            account::party_id,
-            account::asset,
-            balance::posted,
-            balance::held,
-            balance::entries,
-        ))
-        .load(tx.conn)?;
-    Ok(page)
+    let page = account_rows!().filter(account::id.gt(after)).order(account::id).limit(PAGE);
+    Ok(page.load(tx.conn)?)
 }
