@@ -5,14 +5,12 @@ mod common;
 
 use common::{PayIn, People, Settlement, new_hold, read, transfer, usd, write};
 use diesel::prelude::*;
+use ledger::chart::{self, Conversion};
 use ledger::explain::{Explanation, Step, explain, explain_entry};
-use ledger::{Code, Kind, Leg, NewTransaction, chart, open_account, place_hold, post};
-use store::schema::{
-    conversion_record, entry, ledger_transaction as posting, settlement_record,
-    transaction_metadata,
-};
+use ledger::{NewTransaction, Reversal, place_hold, post, reverse};
+use store::schema::{conversion_record, entry, ledger_transaction as posting, settlement_record};
 use store::testing::TestDb;
-use store::{Amount, Day, LeaseId, PartyId, TransactionId, on_both_databases};
+use store::{Amount, Day, LeaseId, TransactionId, on_both_databases};
 
 /// 37 s at 1.234567 an hour: 45678979/3600 micro-units.
 const SECONDS: i64 = 37;
@@ -32,12 +30,13 @@ fn settle(db: &TestDb, people: &People, pay_in: PayIn) -> Lease {
     });
     db.clock.advance_s(60);
     let settlement = people.settlement(id, hold, AMOUNT);
-    let settlement = Settlement { pay_in, effective_at: db.store.now(), ..settlement };
-    let transaction = write(&db.store, |tx| chart::settle(tx, &settlement)).posted.id;
+    let (seconds, price, effective_at) = (SECONDS, PRICE, db.store.now());
+    let settlement = Settlement { pay_in, effective_at, seconds, price, ..settlement };
+    let transaction = write(&db.store, |tx| chart::settle(tx, &settlement)).id;
     Lease { id, transaction }
 }
 
-/// Writes the settlement's record, over one that is there.
+/// Writes another record over the settlement's own.
 fn record(db: &TestDb, lease: &Lease, price: Amount, credits: Option<(i64, i64)>) {
     write(&db.store, |tx| {
         diesel::delete(settlement_record::table.find(lease.transaction)).execute(tx.conn)?;
@@ -67,7 +66,6 @@ on_both_databases! {
     fn a_settlement_in_cash_is_computed_again(db) {
         let people = People::with(&db, usd(10));
         let lease = settle(&db, &people, PayIn::Cash);
-        record(&db, &lease, PRICE, None);
         let explanation = explained(&db, lease.transaction);
         assert!(explanation.holds(), "{explanation:#?}");
         assert_eq!(step(&explanation, "amount").booked, AMOUNT);
@@ -94,7 +92,6 @@ on_both_databases! {
     fn a_settlement_in_credits_shows_bonus_and_redemption(db) {
         let people = People::with(&db, usd(10));
         let lease = settle(&db, &people, PayIn::Credits { bonus_ppm: 100_000 });
-        record(&db, &lease, PRICE, Some((100_000, 1_000_000)));
         let explanation = explained(&db, lease.transaction);
         assert!(explanation.holds(), "{explanation:#?}");
         assert_eq!(step(&explanation, "share").derived, Some(Amount(10_786)));
@@ -124,50 +121,47 @@ on_both_databases! {
     }
 }
 
-/// Makes a transaction refer to another, as the engine does.
-fn refer(db: &TestDb, id: TransactionId, relation: &str, to: TransactionId) {
-    write(&db.store, |tx| {
-        let set = (posting::relation.eq(relation), posting::refers_to.eq(to));
-        Ok(diesel::update(posting::table.find(id)).set(set).execute(tx.conn)?)
-    });
-}
-
 on_both_databases! {
     fn references_lead_both_ways_and_a_reversal_is_the_opposite(db) {
         let people = People::with(&db, usd(10));
-        let first = transfer("first", people.wallet, people.cash, usd(3));
-        let back = transfer("back", people.cash, people.wallet, usd(3));
+        let new = transfer("first", people.wallet, people.cash, usd(3));
+        let first = write(&db.store, |tx| post(tx, &new)).id;
+        let reversal = Reversal {
+            key: "back".to_owned(),
+            of: first,
+            reason: "a mistake".to_owned(),
+            effective_at: Some(db.store.now()),
+        };
+        let back = write(&db.store, |tx| reverse(tx, &reversal)).id;
+        let metadata = [("ticket".to_owned(), "4711".to_owned())].into();
         let part = transfer("part", people.wallet, people.cash, usd(1));
-        let [first, back, part] = [first, back, part].map(|new| {
-            db.clock.advance_s(1);
-            let kind = if new.key == "back" { Kind::Reversal } else { new.kind };
-            write(&db.store, |tx| post(tx, &NewTransaction { kind, ..new })).id
-        });
-        refer(&db, back, "reverses", first);
-        refer(&db, part, "corrects", first);
+        let part = NewTransaction { corrects: Some(first), metadata, ..part };
+        let part = write(&db.store, |tx| post(tx, &part)).id;
         write(&db.store, |tx| {
             let late = posting::booked_on.eq(Day(31));
-            diesel::update(posting::table.find(part)).set(late).execute(tx.conn)?;
-            let row = (
-                transaction_metadata::transaction_id.eq(part),
-                transaction_metadata::name.eq("ticket"),
-                transaction_metadata::value.eq("4711"),
-            );
-            Ok(diesel::insert_into(transaction_metadata::table).values(row).execute(tx.conn)?)
+            Ok(diesel::update(posting::table.find(part)).set(late).execute(tx.conn)?)
         });
         let original = explained(&db, first);
-        let by: Vec<_> =
+        let mut by: Vec<_> =
             original.referred_by.iter().map(|r| (r.relation.as_str(), r.transaction)).collect();
-        assert_eq!(by, [("reverses", back), ("corrects", part)]);
+        by.sort();
+        assert_eq!(by, [("corrects", part), ("reverses", back)]);
         let reversal = explained(&db, back);
         assert_eq!(reversal.refers_to.as_ref().unwrap().transaction, first);
         assert_eq!(reversal.steps.iter().filter(|step| step.name == "reversed").count(), 2);
         assert!(reversal.holds());
+        assert!(reversal.lines().contains(&"reason = a mistake".to_owned()));
         let lines = explained(&db, part).lines();
         assert!(lines.iter().any(|line| line.contains("late: its month was closed")), "{lines:#?}");
         assert!(lines.contains(&"ticket = 4711".to_owned()));
-        refer(&db, back, "refunds", first);
-        refer(&db, part, "reverses", first);
+        let refer = |id: TransactionId, relation: &str| {
+            write(&db.store, |tx| {
+                let set = posting::relation.eq(relation);
+                Ok(diesel::update(posting::table.find(id)).set(set).execute(tx.conn)?)
+            });
+        };
+        refer(back, "refunds");
+        refer(part, "reverses");
         assert!(!explained(&db, part).holds(), "one of three is no reversal");
     }
 }
@@ -175,43 +169,31 @@ on_both_databases! {
 on_both_databases! {
     fn a_conversion_shows_rate_and_rounding(db) {
         let people = People::with(&db, usd(10));
-        let account = |code, party: PartyId, asset: &'static str| {
-            write(&db.store, |tx| open_account(tx, code, party, asset))
-        };
-        let euros = account(Code::CustomerWallet, people.customer, "EUR");
-        let out = account(Code::CreditClearing, PartyId::NIL, "USD");
-        let into = account(Code::CreditClearing, PartyId::NIL, "EUR");
         // 1.000003 USD at 0.9 are 900002.7 micro-units.
         let (sold, bought) = (Amount(1_000_003), Amount(900_003));
-        let leg = |account, amount: i64| Leg { account, amount: Amount(amount) };
-        let legs = vec![
-            leg(people.wallet, sold.0),
-            leg(out, -sold.0),
-            leg(into, bought.0),
-            leg(euros, -bought.0),
-        ];
-        let new = NewTransaction { legs, ..transfer("change", people.wallet, out, sold) };
-        let id = write(&db.store, |tx| post(tx, &new)).id;
-        let record = |bought: Amount, rate_ppm: i64| {
-            write(&db.store, |tx| {
-                diesel::delete(conversion_record::table.find(id)).execute(tx.conn)?;
-                let row = (
-                    conversion_record::transaction_id.eq(id),
-                    conversion_record::sold_asset.eq("USD"),
-                    conversion_record::sold.eq(sold),
-                    conversion_record::bought_asset.eq("EUR"),
-                    conversion_record::bought.eq(bought),
-                    conversion_record::rate_ppm.eq(rate_ppm),
-                );
-                Ok(diesel::insert_into(conversion_record::table).values(row).execute(tx.conn)?)
-            });
+        let conversion = Conversion {
+            key: "change".to_owned(),
+            customer: people.customer,
+            sold_asset: "USD".to_owned(),
+            sold,
+            bought_asset: "EUR".to_owned(),
+            rate_ppm: 900_000,
         };
-        record(bought, 900_000);
+        let id = write(&db.store, |tx| chart::convert(tx, &conversion)).id;
         let explanation = explained(&db, id);
         assert!(explanation.holds(), "{explanation:#?}");
+        assert_eq!(step(&explanation, "bought").booked, bought);
         let how = &step(&explanation, "bought").how;
         assert!(how.contains("900002700000/1000000 micro-units"), "{how}");
-        record(bought, 900_001);
+        let record = |bought: Amount, rate_ppm: i64| {
+            write(&db.store, |tx| {
+                let set =
+                    (conversion_record::bought.eq(bought), conversion_record::rate_ppm.eq(rate_ppm));
+                let record = diesel::update(conversion_record::table.find(id));
+                Ok(record.set(set).execute(tx.conn)?)
+            });
+        };
+        record(bought, 900_002);
         assert!(!step(&explained(&db, id), "bought").holds());
         record(Amount(900_004), 900_000);
         assert!(!step(&explained(&db, id), "bought").holds());

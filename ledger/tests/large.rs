@@ -15,7 +15,7 @@ use store::testing::{START, TestDb};
 use store::{AccountId, Amount, AnyConnection, Day, Timestamp, Tx, on_both_databases};
 
 /// Transactions, each of one micro-unit from the hot account to one of the others, one every five
-/// seconds; every thousandth counts a day before the one on which it is booked.
+/// seconds; every ten thousandth counts a day before the one on which it is booked.
 struct Size {
     transactions: i64,
     accounts: i64,
@@ -63,7 +63,7 @@ fn fill(tx: &mut Tx<'_>, size: &Size) {
         .replace("(i + 1", &format!("(n % {accounts} + 1"))
         .replace(", i + 1", &format!(", n % {accounts} + 1"));
     let (posted, day) = (format!("{start} + n * {GAP_US}"), 86_400_000_000_i64);
-    let effective = format!("{posted} - CASE WHEN n % 1000 = 0 THEN {day} ELSE 0 END");
+    let effective = format!("{posted} - CASE WHEN n % 10000 = 0 THEN {day} ELSE 0 END");
     let upto = transactions - TAIL;
     let last = START.0 + transactions * GAP_US;
     let sql = format!(
@@ -116,7 +116,7 @@ fn by_day(n: i64, size: &Size) -> (Day, i64, i64) {
     let day = Day::of(Timestamp(START.0 + n * GAP_US));
     let before = |end: i64| ((end - START.0 + GAP_US - 1) / GAP_US).min(size.transactions);
     let booked = before(day.next().start().0);
-    let late = (booked..before(day.next().next().start().0)).filter(|n| n % 1_000 == 0).count();
+    let late = (booked..before(day.next().next().start().0)).filter(|n| n % 10_000 == 0).count();
     (day, booked, booked + i64::try_from(late).unwrap())
 }
 

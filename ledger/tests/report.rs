@@ -376,3 +376,31 @@ on_both_databases! {
         assert!(db.store.read(|tx| history(tx, unknown, &page)).is_err());
     }
 }
+
+on_both_databases! {
+    fn a_late_entry_counts_when_it_took_effect_and_is_booked_in_the_open_month(db) {
+        let people = People::with(&db, usd(10));
+        let effective_at = db.store.now();
+        db.clock.advance_s(10 * DAY_S);
+        let by: PartyId = write(&db.store, |tx| Ok(tx.id()));
+        write(&db.store, |tx| {
+            let november = Day::of(START).month();
+            ledger::period::close(tx, november, by, "the end of the month")
+        });
+        let new = transfer("late", people.wallet, people.cash, usd(4));
+        write(&db.store, |tx| post(tx, &NewTransaction { effective_at, ..new }));
+        let day = |text| Day::parse(text).unwrap();
+        for (as_of, expected) in [
+            (AsOf::Effective(day("2026-11-23")), usd(0)),
+            (AsOf::Effective(day("2026-11-24")), usd(4)),
+            (AsOf::Booked(day("2026-11-30")), usd(0)),
+            (AsOf::Booked(day("2026-12-01")), usd(4)),
+            (AsOf::Posted(day("2026-12-04").start()), usd(0)),
+            (AsOf::Posted(day("2026-12-05").start()), usd(4)),
+            (AsOf::Now, usd(4)),
+        ] {
+            let found = read(&db.store, |tx| balance_as_of(tx, people.cash, as_of));
+            assert_eq!(found, expected, "{as_of:?}");
+        }
+    }
+}

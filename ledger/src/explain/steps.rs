@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use store::{AccountId, Amount, Rounding, mul_div};
 
-use super::store::{ConversionRecord, SettlementRecord};
 use super::{ExplainedLeg, Step};
 use crate::Code;
-use crate::chart::{PayIn, Split, split};
+use crate::chart::{ConversionRecord, PayIn, SettlementRecord, Split, split};
 use crate::report::path;
 
 const MILLION: i64 = 1_000_000;
@@ -171,7 +170,7 @@ pub(super) fn conversion(legs: &[ExplainedLeg], record: &ConversionRecord) -> Ve
     let ConversionRecord { sold_asset, sold, bought_asset, bought, rate_ppm } = record;
     let derived = mul_div(sold.0, *rate_ppm, MILLION, Rounding::HalfEven).map(Amount);
     let recorded = derived == Some(*bought);
-    let mut steps = vec![
+    vec![
         Step {
             name: "sold",
             how: "as recorded".to_owned(),
@@ -182,29 +181,14 @@ pub(super) fn conversion(legs: &[ExplainedLeg], record: &ConversionRecord) -> Ve
         Step {
             name: "bought",
             how: format!(
-                "{sold} {sold_asset} × {rate_ppm} / 1000000 = {}, rounded half to even",
+                "{sold} {sold_asset} × {rate_ppm} / 1000000 = {}, rounded half to even: the clearing account bears it",
                 fraction(sold.0, *rate_ppm, MILLION)
             ),
             asset: bought_asset.clone(),
             derived,
             booked: if recorded { moved(legs, bought_asset, *bought) } else { *bought },
         },
-    ];
-    steps.extend(residual(legs, bought_asset, *bought));
-    steps
-}
-
-/// What was moved in the asset over what was bought, and where it went.
-fn residual(legs: &[ExplainedLeg], asset: &str, bought: Amount) -> Option<Step> {
-    let of_asset = || legs.iter().filter(|leg| leg.asset == asset);
-    let debits = sum(of_asset().filter(|leg| leg.amount.is_positive()));
-    let residual = debits.checked_sub(bought).filter(|residual| *residual != Amount::ZERO)?;
-    let size = residual.0.unsigned_abs();
-    let leg = of_asset().find(|leg| leg.amount.0.unsigned_abs() == size);
-    let place = leg.map_or("several legs", |leg| path(leg.code));
-    let how = format!("what is left over, on {place}");
-    let asset = asset.to_owned();
-    Some(Step { name: "residual", how, asset, derived: Some(residual), booked: residual })
+    ]
 }
 
 /// The amount if some leg moves it, else all that was debited.

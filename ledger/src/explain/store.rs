@@ -13,6 +13,7 @@ use store::{
 use super::{Captured, ExplainedLeg, Explanation, Reference};
 use crate::Result;
 use crate::account::store::parse_code;
+use crate::chart::{ConversionRecord, SettlementRecord};
 use crate::report::first_id;
 
 /// All but the steps.
@@ -144,24 +145,12 @@ pub(super) fn transaction_of(
         .optional()?)
 }
 
-/// Why a settlement moved what it moved. Rates are parts per million.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
-pub(super) struct SettlementRecord {
-    pub lease: LeaseId,
-    pub seconds: i64,
-    /// Per lane-hour.
-    pub price: Amount,
-    pub fee_ppm: i64,
-    /// `None`: paid in cash.
-    pub bonus_ppm: Option<i64>,
-    pub redemption_ppm: Option<i64>,
-}
-
 pub(super) fn settlement(
     conn: &mut AnyConnection,
     id: TransactionId,
 ) -> Result<Option<SettlementRecord>> {
-    Ok(settlement_record::table
+    type Row = (LeaseId, i64, Amount, i64, Option<i64>, Option<i64>);
+    let row: Option<Row> = settlement_record::table
         .find(id)
         .select((
             settlement_record::lease_id,
@@ -172,24 +161,22 @@ pub(super) fn settlement(
             settlement_record::redemption_ppm,
         ))
         .first(conn)
-        .optional()?)
-}
-
-/// At which rate one asset became another.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
-pub(super) struct ConversionRecord {
-    pub sold_asset: String,
-    pub sold: Amount,
-    pub bought_asset: String,
-    pub bought: Amount,
-    pub rate_ppm: i64,
+        .optional()?;
+    Ok(row.map(|(lease, seconds, price, fee_ppm, bonus_ppm, redemption_ppm)| SettlementRecord {
+        lease,
+        seconds,
+        price,
+        fee_ppm,
+        bonus_ppm,
+        redemption_ppm,
+    }))
 }
 
 pub(super) fn conversion(
     conn: &mut AnyConnection,
     id: TransactionId,
 ) -> Result<Option<ConversionRecord>> {
-    Ok(conversion_record::table
+    let row: Option<(String, Amount, String, Amount, i64)> = conversion_record::table
         .find(id)
         .select((
             conversion_record::sold_asset,
@@ -199,5 +186,12 @@ pub(super) fn conversion(
             conversion_record::rate_ppm,
         ))
         .first(conn)
-        .optional()?)
+        .optional()?;
+    Ok(row.map(|(sold_asset, sold, bought_asset, bought, rate_ppm)| ConversionRecord {
+        sold_asset,
+        sold,
+        bought_asset,
+        bought,
+        rate_ppm,
+    }))
 }

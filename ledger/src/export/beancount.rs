@@ -6,7 +6,6 @@ use std::io::Write;
 use store::{AccountId, Amount, Day, PartyId, Tx};
 
 use super::journal::{JournalEntry, JournalTransaction, assets, each_account, each_transaction};
-use crate::account::store::corrupt;
 use crate::report::full_path;
 use crate::{Code, Error, Result};
 
@@ -64,7 +63,8 @@ struct Running {
 impl Balances {
     fn add(&mut self, entry: &JournalEntry) -> Result<()> {
         let place = self.assets.binary_search(&entry.asset);
-        let place = place.map_err(|_| corrupt(&format!("there is no asset {}", entry.asset)))?;
+        let place =
+            place.map_err(|_| Error::corrupt(&format!("there is no asset {}", entry.asset)))?;
         let running = self.accounts.entry(entry.account).or_insert_with(|| Running {
             code: entry.code,
             party: entry.party,

@@ -13,7 +13,7 @@ use diesel::sql_types::{BigInt, Bool, Integer, Nullable};
 use store::schema::{account, balance, day_balance, entry, ledger_transaction as posting};
 use store::{AccountId, Amount, AnyConnection, Day, Timestamp, TransactionId, Tx};
 
-use crate::account::store::{corrupt, parse_code};
+use crate::account::store::parse_code;
 use crate::{Code, Error, Result};
 
 /// Up to when a book is read.
@@ -113,7 +113,7 @@ pub(super) fn last_before(
             .select((entry::number, entry::balance_after, posting::posted_at))
             .load(conn)?;
         if rows.len() != numbers.len() {
-            return Err(corrupt(&format!("{} has a gap in its entries", head.id)));
+            return Err(Error::corrupt(&format!("{} has a gap in its entries", head.id)));
         }
         for (number, balance_after, posted_at) in rows {
             if posted_at >= before {
