@@ -148,7 +148,10 @@ on_both_databases! {
             fill(tx, &size);
             Ok(())
         });
-        write(&db.store, |tx| Ok(tx.conn.batch_execute("ANALYZE").unwrap()));
+        write(&db.store, |tx| {
+            tx.conn.batch_execute("ANALYZE")?;
+            Ok(())
+        });
         let at = |n: i64| Timestamp(START.0 + n * GAP_US);
         let posted = ask(&db, &size, |n| (AsOf::Posted(at(n)), n));
         let booked = ask(&db, &size, |n| {
