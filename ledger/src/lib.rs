@@ -37,6 +37,7 @@ pub mod check;
 mod command;
 mod engine;
 mod error;
+pub mod explain;
 pub mod export;
 mod fingerprint;
 mod hold;
