@@ -106,6 +106,17 @@ impl Command {
         Self { fingerprint, body: Body::Release { hold, expired } }
     }
 
+    /// The same transaction with a name and a value to find it by: a part of its body.
+    #[must_use]
+    pub fn tagged(mut self, name: &str, value: &str) -> Self {
+        if let Body::Post(draft) = &mut self.body {
+            let print = Encoder::new("tagged").bytes(self.fingerprint.as_bytes());
+            self.fingerprint = print.text(name).text(value).end();
+            draft.metadata.push((name.to_owned(), value.to_owned()));
+        }
+        self
+    }
+
     /// The key under which it is done once; `None` for what is done once by nature.
     pub(crate) fn key(&self) -> Option<&str> {
         match &self.body {

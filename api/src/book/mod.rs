@@ -1,5 +1,6 @@
-//! Reading the book: the chart, accounts and their entries, finding and explaining transactions.
+//! The book: the chart, accounts and their entries, finding and explaining transactions.
 
+mod act;
 pub mod as_of;
 pub mod model;
 
@@ -20,6 +21,7 @@ use model::{Account, ChartNode, Entry, Explanation, Transaction};
 
 pub fn configure(routes: &mut ServiceConfig<'_>) {
     routes.service(chart).service(account).service(entries).service(transactions).service(explain);
+    act::configure(routes);
 }
 
 fn bad_query(detail: &str) -> Problem {

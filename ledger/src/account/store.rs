@@ -43,6 +43,10 @@ pub(super) fn insert(
     found.ok_or_else(|| Error::corrupt("an account that is there is not found"))
 }
 
+pub(super) fn asset(conn: &mut AnyConnection, id: AccountId) -> Result<Option<String>> {
+    Ok(account::table.find(id).select(account::asset).first(conn).optional()?)
+}
+
 pub(super) fn balance(conn: &mut AnyConnection, id: AccountId) -> Result<Option<Balance>> {
     let row: Option<(String, Amount, Amount)> = account::table
         .inner_join(balance::table.on(balance::account_id.eq(account::id)))

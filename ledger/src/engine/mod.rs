@@ -71,7 +71,11 @@ pub(crate) fn all_or_first_refusal(answers: Vec<Result<Outcome>>) -> Result<Vec<
     failed.map_or(Ok(outcomes), Err)
 }
 
-pub(crate) fn run_one(tx: &mut Tx<'_>, command: &Command) -> Result<Outcome> {
+/// Runs one command.
+///
+/// # Errors
+/// Its refusal, and faults of storage.
+pub fn run_one(tx: &mut Tx<'_>, command: &Command) -> Result<Outcome> {
     let mut answers = run(tx, &[std::slice::from_ref(command)])?;
     answers.pop().ok_or_else(|| Error::corrupt("a command without an answer"))?
 }

@@ -395,9 +395,12 @@ fn check_texts(draft: &Draft) -> Result<()> {
     if draft.metadata.len() > MAX_METADATA {
         return Err(Error::BadText);
     }
-    for (name, value) in &draft.metadata {
+    for (n, (name, value)) in draft.metadata.iter().enumerate() {
         check_text(name)?;
         check_text(value)?;
+        if name.is_empty() || draft.metadata[..n].iter().any(|(other, _)| other == name) {
+            return Err(Error::BadText);
+        }
     }
     Ok(())
 }
