@@ -4,6 +4,8 @@
 //! one hot account that is in all of them; limits, keys and balances are checked, and a transfer
 //! counts once it is on the disk.
 
+#![allow(clippy::float_arithmetic)]
+
 mod load;
 mod raw;
 
@@ -13,8 +15,7 @@ use std::time::{Duration, Instant};
 use store::Store;
 
 use crate::{Command, Writer, WriterConfig};
-pub use load::Load;
-use load::Transfers;
+use load::{Load, Transfers};
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -45,7 +46,8 @@ pub struct Line {
     pub p99_ms: f64,
 }
 
-type Fault = Box<dyn std::error::Error + Send + Sync>;
+/// Anything that can go wrong.
+pub type Fault = Box<dyn std::error::Error + Send + Sync>;
 
 /// Measures the book at several sizes of batch, 64 callers of one transfer each, and last the raw
 /// peer.

@@ -27,7 +27,7 @@
 //! Micro-units (1e-6) of the account's asset. In storage and in a [`Leg`] a debit is positive and a
 //! credit negative; a [`Balance`] is in its account's own direction. No floats, no SQL arithmetic.
 
-#![cfg_attr(not(feature = "bench"), deny(clippy::float_arithmetic))]
+#![deny(clippy::float_arithmetic)]
 
 mod account;
 #[cfg(feature = "bench")]

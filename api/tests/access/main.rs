@@ -6,3 +6,4 @@ mod client;
 mod identity;
 mod money;
 mod roles;
+mod undo;

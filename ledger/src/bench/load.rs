@@ -5,7 +5,7 @@ use store::{AccountId, Amount, IdSource, PartyId, Store, Timestamp, TransactionI
 use crate::{Code, Command, Error, Kind, Leg, NewTransaction, Result, execute, open_account};
 
 /// Wallets with money, and the account that is in every transfer.
-pub struct Load {
+pub(super) struct Load {
     wallets: Vec<AccountId>,
     hot: AccountId,
     /// `weights[n]`: the sum of the weights of the first n + 1 wallets, by Zipf's law.
@@ -14,10 +14,7 @@ pub struct Load {
 
 impl Load {
     /// Opens the accounts and pays into each wallet.
-    ///
-    /// # Errors
-    /// Faults of storage, and any refusal.
-    pub fn prepare(store: &Store, accounts: usize) -> Result<Self> {
+    pub(super) fn prepare(store: &Store, accounts: usize) -> Result<Self> {
         let mut wallets = Vec::with_capacity(accounts);
         let (bank, hot) = store.write(|tx| {
             let bank = open_account(tx, Code::Bank, PartyId::NIL, "USD")?;
