@@ -6,7 +6,8 @@
 //! - [`post`] moves amounts between accounts; [`place_hold`], [`capture_hold`], [`release_hold`] and
 //!   [`expire_holds`] keep money back and take it. Nothing else writes to the book.
 //! - [`chart`] holds the posting templates of the house: deposit, settlement, payout.
-//! - [`check`] proves the book from its entries; [`report`] and [`export`] read it.
+//! - [`check`] derives the book from its entries; [`report`] and [`export`] read it; [`proof`] signs
+//!   it, so that what was changed afterwards shows.
 //!
 //! # What always holds
 //! Every transaction sums to zero per asset. A balance is the fold of its account's entries, which
@@ -33,6 +34,7 @@ pub mod export;
 mod hold;
 mod pages;
 mod posting;
+pub mod proof;
 pub mod report;
 
 pub use account::{Balance, Code, Side, balance, find_account, open_account, party_balance};
