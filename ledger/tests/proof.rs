@@ -8,7 +8,8 @@ mod proofs;
 use common::{People, read, transfer, usd, write};
 use diesel::prelude::*;
 use ledger::proof::{
-    Extent, Proof, ProofError, SNAPSHOTS_KEPT, Signer, check_proof, head, prove, seal, verify,
+    Extent, Proof, ProofError, SNAPSHOTS_KEPT, Signer, check_proof, head, prove, seal,
+    seal_in_blocks_of, verify,
 };
 use ledger::{Code, find_account, open_account, post, report};
 use proofs::{assert_holds, keys, rich_book, seal_now, signer};
@@ -87,6 +88,27 @@ on_both_databases! {
         late("a minute", 60, true);
         late("the next", 1, true);
         late("days", 200_000, false);
+    }
+}
+
+on_both_databases! {
+    fn a_backlog_becomes_many_blocks(db) {
+        let people = People::with(&db, usd(1_000));
+        let mut number = 0;
+        for extent in [Extent::All, Extent::Recent, Extent::All] {
+            for round in 0..40 {
+                number += 1;
+                // In one moment, and over hours.
+                db.clock.advance_us(if round % 3 == 0 { 5_000_000_000 } else { 10 });
+                let new = transfer(&number.to_string(), people.wallet, people.cash, Amount(1));
+                write(&db.store, |tx| post(tx, &new));
+            }
+            let sealed = seal_in_blocks_of(&db.store, &signer(), extent, 7).unwrap();
+            assert!(sealed.records >= 40 && sealed.blocks >= 6, "{sealed:?}");
+            assert_eq!(assert_holds(&db.store).unsealed, 0);
+        }
+        assert_eq!(assert_holds(&db.store).statements, 2);
+        assert_eq!(seal_now(&db.store, Extent::All), Default::default());
     }
 }
 

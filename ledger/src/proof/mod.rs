@@ -34,7 +34,7 @@ pub use block::{Header, Owed};
 pub use hash::Hash;
 pub use inclusion::{Checked, Proof, ProofError, check_proof, prove};
 pub use liability::SNAPSHOTS_KEPT;
-pub use seal::{Extent, Head, MAX_RECORDS, Sealed, head, seal};
+pub use seal::{Extent, Head, MAX_RECORDS, Sealed, head, seal, seal_in_blocks_of};
 pub use sign::{KeyError, PublicKey, Signature, Signer};
 pub use tree::{PAGE_LEAVES, Sibling, Step};
 pub use verify::{MAX_TAMPERED, Tampered, VerifyReport, verify};

@@ -18,7 +18,7 @@ use super::hash::Hash;
 use super::liability::{self, Snapshot};
 use super::rows::{self, Content};
 use super::sign::Signer;
-use super::unsealed::{self, FINE};
+use super::unsealed::{self, FINE, Found, Resume};
 use crate::Result;
 use crate::account::store::corrupt;
 use crate::posting::store::each_backend;
@@ -67,20 +67,38 @@ pub struct Head {
 /// # Errors
 /// [`crate::Error::Store`], also for a balance that cannot be owed.
 pub fn seal(store: &Store, signer: &Signer, extent: Extent) -> Result<Sealed> {
-    let (mut sealed, mut lost) = (Sealed::default(), 0);
-    while let Some(plan) = store.read(|tx| plan(tx, extent))? {
-        if store.write(|tx| append(tx, &plan, signer))? {
-            sealed.blocks += 1;
-            sealed.records += (plan.records.len() / RECORD_BYTES) as u64;
-            if plan.watermark.is_some() {
-                break;
+    seal_in_blocks_of(store, signer, extent, MAX_RECORDS)
+}
+
+/// [`seal`] with blocks of at most `limit` records.
+///
+/// # Errors
+/// Those of [`seal`].
+pub fn seal_in_blocks_of(
+    store: &Store,
+    signer: &Signer,
+    extent: Extent,
+    limit: usize,
+) -> Result<Sealed> {
+    let (mut sealed, mut lost, mut resume) = (Sealed::default(), 0, None::<Resume>);
+    while lost < MAX_LOST {
+        let Some(plan) = store.read(|tx| plan(tx, extent, resume.as_ref(), limit))? else {
+            match resume.take() {
+                // Nothing more where it went on: look once more at all of it.
+                Some(_) => continue,
+                None => break,
             }
-        } else {
+        };
+        if !store.write(|tx| append(tx, &plan, signer))? {
             lost += 1;
-            if lost == MAX_LOST {
-                break;
-            }
+            continue;
         }
+        sealed.blocks += 1;
+        sealed.records += (plan.records.len() / RECORD_BYTES) as u64;
+        if plan.watermark.is_some() {
+            break;
+        }
+        resume = plan.more;
     }
     Ok(sealed)
 }
@@ -129,19 +147,27 @@ struct Plan {
     spans: BTreeMap<(Kind, [u8; FINE]), i64>,
     days: Vec<DayRow>,
     liabilities: Option<Snapshot>,
-    /// Where the next look begins; `None` if this block leaves something of its snapshot.
+    /// Where to go on, if this block leaves something.
+    more: Option<Resume>,
+    /// Where the next look begins; `None` if this block may leave something of its snapshot.
     watermark: Option<Timestamp>,
 }
 
 /// `None` if nothing waits.
-fn plan(tx: &mut Tx<'_>, extent: Extent) -> Result<Option<Plan>> {
+fn plan(
+    tx: &mut Tx<'_>,
+    extent: Extent,
+    resume: Option<&Resume>,
+    limit: usize,
+) -> Result<Option<Plan>> {
     let StoredHead { head, watermark, has_liabilities, sealed_at } = load_head(tx.conn)?;
     let from = match extent {
         Extent::Recent => unsealed::floor(watermark),
         Extent::All => Vec::new(),
     };
-    let (found, more) = unsealed::find(tx.conn, &from, MAX_RECORDS)?;
-    let takes_liabilities = extent == Extent::All && !more;
+    let Found { records: found, more } = unsealed::find(tx.conn, &from, resume, limit)?;
+    let complete = resume.is_none() && more.is_none();
+    let takes_liabilities = extent == Extent::All && complete;
     if found.is_empty() && (!takes_liabilities || has_liabilities) {
         return Ok(None);
     }
@@ -152,8 +178,10 @@ fn plan(tx: &mut Tx<'_>, extent: Extent) -> Result<Option<Plan>> {
         spans: BTreeMap::new(),
         days: Vec::new(),
         liabilities: None,
-        watermark: (!more).then(|| tx.now.plus_s(-LATE_S).max(watermark)),
+        more,
+        watermark: complete.then(|| tx.now.plus_s(-LATE_S).max(watermark)),
     };
+    prefer_keys(tx.conn)?;
     let mut touched = Touched::default();
     for of_kind in found.chunk_by(|(a, _), (b, _)| a == b) {
         for chunk in of_kind.chunks(CHUNK) {
@@ -165,6 +193,15 @@ fn plan(tx: &mut Tx<'_>, extent: Extent) -> Result<Option<Plan>> {
         plan.liabilities = Some(liability::take(tx.conn)?);
     }
     Ok(Some(plan))
+}
+
+/// From here on rows are looked up by key, many at once. PostgreSQL would read a whole table for that
+/// when it planned while the table was small, and keep to the plan.
+pub(super) fn prefer_keys(conn: &mut AnyConnection) -> Result<()> {
+    if let AnyConnection::Postgres(conn) = conn {
+        diesel::sql_query("SET LOCAL enable_seqscan = off").execute(conn)?;
+    }
+    Ok(())
 }
 
 /// Records of one kind.

@@ -27,29 +27,46 @@ pub(super) fn floor(at: Timestamp) -> Vec<u8> {
     ms.to_be_bytes()[2..2 + FINE].to_vec()
 }
 
-/// Up to `limit` records with an id from `from` on that are in no block, and whether there are more.
+/// Where a look goes on: everything before was seen.
+pub(super) type Resume = (Kind, Vec<u8>);
+
+/// What a look found.
+pub(super) struct Found {
+    /// In order of kind and id.
+    pub records: Vec<(Kind, RecordId)>,
+    /// If there is more: where to go on.
+    pub more: Option<Resume>,
+}
+
+/// Up to `limit` records with an id from `from` on that are in no block.
 pub(super) fn find(
     conn: &mut AnyConnection,
     from: &[u8],
+    resume: Option<&Resume>,
     limit: usize,
-) -> Result<(Vec<(Kind, RecordId)>, bool)> {
-    let mut found = Vec::new();
+) -> Result<Found> {
+    let mut records = Vec::new();
     for kind in Kind::ALL {
         // Assets are named by a digest, which has no moment.
-        let from = if kind == Kind::Asset { &[] } else { from };
+        let mut from = if kind == Kind::Asset { &[] } else { from };
+        match resume {
+            Some((seen, _)) if kind < *seen => continue,
+            Some((at, moment)) if kind == *at => from = from.max(moment.as_slice()),
+            _ => {}
+        }
         for coarse in differing(conn, kind, COARSE, from, &after(&[]))? {
-            let start = if coarse.as_slice() > from { &coarse } else { from };
+            let start = from.max(coarse.as_slice());
             for fine in differing(conn, kind, FINE, start, &after(&coarse))? {
                 let ids = unsealed_at(conn, kind, &fine)?;
-                found.extend(ids.into_iter().map(|id| (kind, id)));
-                if found.len() > limit {
-                    found.truncate(limit);
-                    return Ok((found, true));
+                records.extend(ids.into_iter().map(|id| (kind, id)));
+                if records.len() > limit {
+                    records.truncate(limit);
+                    return Ok(Found { records, more: Some((kind, fine)) });
                 }
             }
         }
     }
-    Ok((found, false))
+    Ok(Found { records, more: None })
 }
 
 /// The first bytes that no id with this prefix reaches.

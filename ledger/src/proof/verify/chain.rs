@@ -11,7 +11,7 @@ use super::super::chain::{self, Parts, StoredBlock};
 use super::super::hash::Hash;
 use super::super::liability::{self, SNAPSHOTS_KEPT};
 use super::super::rows::{self, Content, Row};
-use super::super::seal::Head;
+use super::super::seal::{Head, prefer_keys};
 use super::super::sign::PublicKey;
 use super::super::unsealed::FINE;
 use super::{Walk, unreadable};
@@ -23,6 +23,7 @@ const CHUNK: usize = 1_000;
 pub(super) fn walk(conn: &mut AnyConnection, walk: &mut Walk, keys: &[PublicKey]) -> Result<()> {
     let kept = liability::newest(conn, SNAPSHOTS_KEPT)?;
     let assets: HashMap<RecordId, String> = rows::asset_ids(conn)?.into_iter().collect();
+    prefer_keys(conn)?;
     let mut previous = Some(Hash::default());
     let mut number = 1;
     while let Some(block) = chain::next(conn, number)? {
