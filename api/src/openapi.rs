@@ -40,6 +40,7 @@ pub fn routes(routes: &mut ServiceConfig<'_>) {
     crate::payout::configure(routes);
     crate::market::configure(routes);
     crate::reports::configure(routes);
+    crate::proof::configure(routes);
     routes.service(healthz).service(openapi_json).service(problems);
 }
 

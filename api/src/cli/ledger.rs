@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use store::{Amount, PartyId, Store};
 
-use super::{Answer, Failure, print_json};
+use super::{Answer, Failure, print_json, proof};
 use crate::config::DataConfig;
 use crate::problem::Problem;
 use crate::reports::{Check, Format};
@@ -21,6 +21,13 @@ pub enum Command {
     Balances(DataConfig),
     /// Write the journal to a file.
     Export(Export),
+    /// Seal what waits into signed blocks, and state what is owed.
+    Seal(DataConfig),
+    /// Derive everything that was sealed again from the rows; exit code 1 and the first row that was
+    /// tampered with, if one was.
+    Verify(proof::Verify),
+    /// Check a proof of a balance, offline; exit code 1 if it does not hold.
+    VerifyProof(proof::VerifyProof),
 }
 
 #[derive(Args)]
@@ -51,6 +58,9 @@ impl Command {
             Self::Check(data) => check(&data.open_existing()?, json),
             Self::Balances(data) => balances(&data.open_existing()?, json),
             Self::Export(export) => export.run(json),
+            Self::Seal(data) => proof::seal(&data, json),
+            Self::Verify(verify) => verify.run(json),
+            Self::VerifyProof(verify) => verify.run(json),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod admin;
 mod ledger;
+mod proof;
 mod serve;
 
 use std::process::ExitCode;

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
+use serde::Serialize;
 use store::schema::{block, block_head, block_span};
 use store::{AnyConnection, Store, Timestamp, Tx, lock_row};
 
@@ -47,14 +48,14 @@ pub enum Extent {
 }
 
 /// What a call of [`seal`] sealed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize)]
 pub struct Sealed {
     pub blocks: u64,
     pub records: u64,
 }
 
 /// The end of the chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Head {
     /// 0 before the first block.
     pub number: i64,

@@ -10,6 +10,7 @@ mod derived;
 use std::collections::HashMap;
 use std::fmt;
 
+use serde::Serialize;
 use store::{AccountId, Amount, PartyId, Tx};
 
 use super::block::Kind;
@@ -23,7 +24,7 @@ use crate::{Code, Error, Result, check};
 pub const MAX_TAMPERED: usize = 100;
 
 /// Something that is not as it was sealed, or does not follow from what was.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Tampered {
     /// The block that says otherwise, if one does.
     pub block: Option<i64>,
@@ -45,7 +46,7 @@ impl fmt::Display for Tampered {
 }
 
 /// What was derived and what does not agree.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize)]
 pub struct VerifyReport {
     pub blocks: u64,
     /// Records in the blocks.
