@@ -4,4 +4,5 @@
 mod client;
 mod identity;
 mod money;
+mod proof;
 mod roles;
