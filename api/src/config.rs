@@ -79,6 +79,14 @@ pub struct Config {
     #[arg(long, env = "DRIVEWAY_TICK_MS", default_value_t = 10_000, value_name = "MS",
           value_parser = clap::value_parser!(u32).range(50..=600_000))]
     pub tick_ms: u32,
+    /// Milliseconds between looks for what the ledger's next block can seal.
+    #[arg(long, env = "DRIVEWAY_SEAL_MS", default_value_t = 2_000, value_name = "MS",
+          value_parser = clap::value_parser!(u32).range(50..=600_000))]
+    pub seal_ms: u32,
+    /// Seconds between signed statements of what is owed to whom.
+    #[arg(long, env = "DRIVEWAY_STATEMENT_S", default_value_t = 3_600, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub statement_s: u32,
     #[arg(skip)]
     pub scheduler: scheduler::Config,
 }
@@ -96,6 +104,8 @@ impl Config {
             mail_from: "Driveway <no-reply@localhost>".to_owned(),
             workers: None,
             tick_ms: 10_000,
+            seal_ms: 2_000,
+            statement_s: 3_600,
             scheduler: scheduler::Config::default(),
         }
     }

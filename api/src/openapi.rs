@@ -41,6 +41,7 @@ pub fn routes(routes: &mut ServiceConfig<'_>) {
     crate::market::configure(routes);
     crate::book::configure(routes);
     crate::reports::configure(routes);
+    crate::proof::configure(routes);
     routes.service(healthz).service(openapi_json).service(problems);
 }
 

@@ -45,6 +45,7 @@ codes! {
     WrongRole "wrong_role" 403 "Your role may not do this" "Use an account of the role that the documentation names.";
     TestDepositsDisabled "test_deposits_disabled" 403 "Test deposits are switched off" "Use a bank transfer, or start the server with --allow-test-deposits.";
     NotFound "not_found" 404 "There is no such thing" "Check the id; you only see what is yours.";
+    NoProof "no_proof" 404 "There is no proof yet" "What is owed is stated and signed from time to time, at least every hour by default: ask again after the next time.";
     UnknownRoute "unknown_route" 404 "There is no such route" "See /openapi.json for the routes.";
     MethodNotAllowed "method_not_allowed" 405 "The route does not take this method" "See the Allow header.";
     RequestTimeout "request_timeout" 408 "The request came too slowly" "Send it again over a faster connection.";

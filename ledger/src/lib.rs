@@ -10,7 +10,8 @@
 //!   or none, and a [`Writer`] commits those of many callers together. All go through one engine;
 //!   nothing else writes to the book.
 //! - [`period`] closes months.
-//! - [`check`] proves the book from its entries; [`report`] and [`export`] read it.
+//! - [`check`] derives the book from its entries; [`report`] and [`export`] read it; [`proof`] signs
+//!   it, so that what was changed afterwards shows.
 //!
 //! # What always holds
 //! Every transaction sums to zero per asset. A balance is the fold of its account's entries, which
@@ -44,6 +45,7 @@ mod hold;
 mod pages;
 pub mod period;
 mod posting;
+pub mod proof;
 pub mod report;
 mod reversal;
 mod writer;

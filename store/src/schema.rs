@@ -154,6 +154,16 @@ table! {
     block_head (id) {
         id -> Text,
         number -> BigInt,
+        watermark -> BigInt,
+    }
+}
+
+table! {
+    block_span (kind, moment, block) {
+        kind -> Integer,
+        moment -> Binary,
+        block -> BigInt,
+        records -> BigInt,
     }
 }
 
@@ -495,6 +505,7 @@ allow_tables_to_appear_in_same_query!(
     blob,
     block,
     block_head,
+    block_span,
     cell_price,
     clearing,
     consent,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use store::Store;
 
-use super::{Answer, Failure, books, print_json};
+use super::{Answer, Failure, books, print_json, proof};
 use crate::config::DataConfig;
 use crate::problem::Problem;
 use crate::reports::{Check, Format};
@@ -24,6 +24,13 @@ pub enum Command {
     Explain(books::Explain),
     /// Write the journal to a file.
     Export(Export),
+    /// Seal what waits into signed blocks, and state what is owed.
+    Seal(DataConfig),
+    /// Derive everything that was sealed again from the rows; exit code 1 and the first row that was
+    /// tampered with, if one was.
+    Verify(proof::Verify),
+    /// Check a proof of a balance, offline; exit code 1 if it does not hold.
+    VerifyProof(proof::VerifyProof),
 }
 
 #[derive(Args)]
@@ -44,6 +51,9 @@ impl Command {
             Self::Tree(at) => at.tree(json),
             Self::Explain(explain) => explain.run(json),
             Self::Export(export) => export.run(json),
+            Self::Seal(data) => proof::seal(&data, json),
+            Self::Verify(verify) => verify.run(json),
+            Self::VerifyProof(verify) => verify.run(json),
         }
     }
 }

@@ -5,6 +5,7 @@
 mod admin;
 mod books;
 mod ledger;
+mod proof;
 mod serve;
 
 use std::process::ExitCode;

@@ -1,5 +1,7 @@
 //! `driveway serve`.
 
+use std::time::Duration;
+
 use rand::RngCore;
 use store::{PartyId, Store};
 use tokio::signal::unix::{SignalKind, signal};
@@ -8,6 +10,7 @@ use super::{Answer, Failure, print_json};
 use crate::config::Config;
 use crate::fleet::{self, Works};
 use crate::identity::model::Role;
+use crate::proof::Sealer;
 use crate::{identity, server};
 
 pub fn run(config: &Config, json: bool) -> Result<Answer, Failure> {
@@ -19,12 +22,17 @@ pub fn run(config: &Config, json: bool) -> Result<Answer, Failure> {
         let owner = house_owner(&running.store)?;
         fleet::embed_cars(&running.store, &works.fleet, owner, config.vehicles)?;
     }
+    let interval = Duration::from_millis(config.seal_ms.into());
+    let statement = Duration::from_secs(config.statement_s.into());
+    let sealer = Sealer::start(running.store.clone(), interval, statement)?;
     let url = running.url();
     eprintln!("Driveway serves {url} (documentation: {url}/docs/); Ctrl-C stops it");
     wait_for_signal()?;
     eprintln!("Stopping: requests that are in are answered, cars leave the road");
     running.stop()?;
     works.stop();
+    // Last: what the others still committed is sealed too.
+    sealer.stop();
     if json {
         print_json(&serde_json::json!({ "url": url, "stopped": true }))?;
     }

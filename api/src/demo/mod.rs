@@ -89,9 +89,11 @@ fn night(data: &Path, database_url: Option<String>) -> anyhow::Result<Report> {
     watch(&customers, &works)?;
 
     let finance = finance(&running, &anybody)?;
-    let report = Report::collect(&customers, &owners, &finance, data, began)?;
+    let mut report = Report::collect(&customers, &owners, &finance, data, began)?;
+    let store = running.store.clone();
     running.stop()?;
     works.stop();
+    report.prove(&store)?;
     Ok(report)
 }
 

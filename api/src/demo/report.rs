@@ -6,11 +6,13 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
+use ledger::proof::Extent;
 use serde_json::{Value, json};
 use store::Amount;
 
 use super::client::Client;
 use super::{Customer, Owner};
+use crate::proof;
 
 /// The night in figures. Credits and bonus are at redemption value, one dollar a credit.
 pub struct Report {
@@ -25,6 +27,8 @@ pub struct Report {
     books_clean: bool,
     paid_out: Amount,
     statements_agree: bool,
+    /// Blocks of the sealed book, and whether it was verified from its rows.
+    proof: (u64, bool),
     wall_ms: u128,
 }
 
@@ -84,6 +88,7 @@ impl Report {
             books_clean: false,
             paid_out: Amount::ZERO,
             statements_agree: true,
+            proof: (0, false),
             wall_ms: 0,
         };
         for owner in owners {
@@ -113,6 +118,15 @@ impl Report {
         Ok(())
     }
 
+    /// Seals the book and derives it again from its rows.
+    pub(super) fn prove(&mut self, store: &store::Store) -> anyhow::Result<()> {
+        proof::seal(store, Extent::All)?;
+        let keys = proof::public_keys(store)?;
+        let verified = store.read(|tx| ledger::proof::verify(tx, &keys))?;
+        self.proof = (verified.blocks, verified.holds() && verified.unsealed == 0);
+        Ok(())
+    }
+
     /// Every task done, every book clean, and not a micro-dollar astray.
     pub fn adds_up(&self) -> bool {
         let Customers { deposited, spent, held, balance } = self.customers;
@@ -122,7 +136,8 @@ impl Report {
         let zero = self.trial_balance.values().all(|total| *total == Amount::ZERO);
         let money = spent == cash + credits - credit_bonus + self.fee;
         let wallets = deposited - spent == balance && held == Amount::ZERO;
-        done && accurate && zero && money && wallets && self.books_clean && self.statements_agree
+        let proved = self.books_clean && self.statements_agree && self.proof.1;
+        done && accurate && zero && money && wallets && proved
     }
 
     pub fn json(&self) -> Value {
@@ -158,6 +173,7 @@ impl Report {
             "paid_out": self.paid_out,
             "trial_balance": self.trial_balance,
             "books_clean": self.books_clean,
+            "proof": { "blocks": self.proof.0, "verified": self.proof.1 },
             "adds_up": self.adds_up(),
             "wall_s": ratio(i64::try_from(self.wall_ms).unwrap_or(i64::MAX).saturating_mul(1_000)),
         })
@@ -216,6 +232,9 @@ impl Report {
         for (asset, total) in &self.trial_balance {
             writeln!(page, "  trial balance {asset:<15}  {total:>12}", total = total.to_string())?;
         }
+        let (blocks, verified) = self.proof;
+        let verified = if verified { "verified" } else { "NOT VERIFIED" };
+        writeln!(page, "  sealed book                  {blocks} blocks, {verified}")?;
         let verdict = match self.adds_up() {
             true => "Everything adds up, to the micro-dollar.",
             false => "SOMETHING DOES NOT ADD UP.",

@@ -3,15 +3,14 @@
 //! The key lives in the database, so that every node on it accepts every node's tokens.
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use diesel::prelude::*;
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode,
 };
 use serde::{Deserialize, Serialize};
-use store::schema::signing_key;
 use store::{PartyId, Store, Timestamp};
 
 use super::model::Role;
+use crate::keys::{self, Purpose};
 use crate::problem::{Code, Problem, Result};
 
 const TYPE: &str = "at+jwt";
@@ -40,33 +39,8 @@ pub struct TokenKey {
 impl TokenKey {
     /// The newest key of the database; the first node to ask makes it.
     pub fn load(store: &Store, lifetime_s: i64) -> Result<Self> {
-        loop {
-            if let Some((id, private)) = newest(store)? {
-                return Self::new(id, &private, lifetime_s);
-            }
-            let made = store.write(|tx| {
-                let pair = Ed25519KeyPair::generate().map_err(Problem::internal)?;
-                let private = pair.to_pkcs8v1().map_err(Problem::internal)?;
-                // One id for the first key: of two nodes that start at once, one makes it.
-                let added = diesel::insert_into(signing_key::table)
-                    .values((
-                        signing_key::id.eq("1"),
-                        signing_key::private.eq(private.as_ref()),
-                        signing_key::created_at.eq(tx.now),
-                    ))
-                    .execute(tx.conn);
-                match added.map_err(store::Error::from) {
-                    Err(error) if error.is_unique_violation() => {
-                        Err(Problem::new(Code::WrongState))
-                    }
-                    added => Ok(added.map(drop)?),
-                }
-            });
-            match made {
-                Err(problem) if problem.code != Code::WrongState => return Err(problem),
-                _ => {}
-            }
-        }
+        let (id, private) = keys::newest(store, Purpose::Tokens)?;
+        Self::new(id, &private, lifetime_s)
     }
 
     fn new(id: String, private: &[u8], lifetime_s: i64) -> Result<Self> {
@@ -109,11 +83,4 @@ impl TokenKey {
         }
         Ok((claims.sub, claims.role))
     }
-}
-
-fn newest(store: &Store) -> Result<Option<(String, Vec<u8>)>> {
-    store.read(|tx| {
-        let rows = signing_key::table.select((signing_key::id, signing_key::private));
-        Ok(rows.order(signing_key::created_at.desc()).first(tx.conn).optional()?)
-    })
 }

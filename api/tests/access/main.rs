@@ -5,5 +5,6 @@ mod book;
 mod client;
 mod identity;
 mod money;
+mod proof;
 mod roles;
 mod undo;

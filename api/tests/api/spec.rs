@@ -52,6 +52,9 @@ const ROUTES: &[&str] = &[
     "GET /v1/ledger/trial-balance",
     "GET /v1/ledger/journal",
     "GET /v1/ledger/check",
+    "GET /v1/wallet/proof",
+    "GET /v1/earnings/proof",
+    "GET /v1/ledger/keys",
 ];
 
 fn operations(spec: &Value) -> Vec<(String, &Value)> {

@@ -99,9 +99,20 @@ CREATE TABLE block (
 );
 CREATE TABLE block_head (
     id     TEXT COLLATE "C" PRIMARY KEY,
-    number BIGINT NOT NULL
+    number BIGINT NOT NULL,
+    -- Everything with an id of an earlier moment is in a block, but for what commits that late.
+    watermark BIGINT NOT NULL
 );
-INSERT INTO block_head (id, number) VALUES ('head', 0);
+INSERT INTO block_head (id, number, watermark) VALUES ('head', 0, 0);
+-- How many records a block has of a kind and a moment (the first 5 bytes of their ids, 256 ms): what
+-- is in no block is found by counting.
+CREATE TABLE block_span (
+    kind    INTEGER NOT NULL,
+    moment  BYTEA NOT NULL,
+    block   BIGINT NOT NULL,
+    records BIGINT NOT NULL,
+    PRIMARY KEY (kind, moment, block)
+);
 
 -- What was owed at a block: a Merkle-sum tree per asset, kept as pages of leaves.
 CREATE TABLE liability_root (
@@ -116,7 +127,8 @@ CREATE TABLE liability_page (
     block  BIGINT NOT NULL,
     asset  TEXT COLLATE "C" NOT NULL,
     page   INTEGER NOT NULL,
-    -- First and last account of the page, and each leaf: account (16), balance (8, big-endian).
+    -- First and last account of the page, and each leaf: account (16), party (16), code (1), balance
+    -- (8, big-endian).
     first_id BYTEA NOT NULL,
     last_id  BYTEA NOT NULL,
     leaves BYTEA NOT NULL,
@@ -126,7 +138,8 @@ CREATE TABLE liability_page (
 );
 
 -- What an account's entries up to the one numbered upto came to, by the day of the books: written
--- behind the book by the sealer, so that a balance of any day reads days, not entries.
+-- behind the book by the sealer, so that a balance of any day reads days, not entries. The largest
+-- upto of an account says how far it is counted.
 CREATE TABLE day_balance (
     account_id BYTEA NOT NULL,
     day        INTEGER NOT NULL,

@@ -1,6 +1,7 @@
 DROP TABLE day_balance;
 DROP TABLE liability_page;
 DROP TABLE liability_root;
+DROP TABLE block_span;
 DROP TABLE block_head;
 DROP TABLE block;
 DROP TABLE period_event;

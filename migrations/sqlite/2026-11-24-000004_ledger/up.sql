@@ -152,9 +152,20 @@ CREATE TABLE block (
 ) STRICT;
 CREATE TABLE block_head (
     id     TEXT PRIMARY KEY,
-    number INTEGER NOT NULL
+    number INTEGER NOT NULL,
+    -- Everything with an id of an earlier moment is in a block, but for what commits that late.
+    watermark INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-INSERT INTO block_head (id, number) VALUES ('head', 0);
+INSERT INTO block_head (id, number, watermark) VALUES ('head', 0, 0);
+-- How many records a block has of a kind and a moment (the first 5 bytes of their ids, 256 ms): what
+-- is in no block is found by counting.
+CREATE TABLE block_span (
+    kind    INTEGER NOT NULL,
+    moment  BLOB NOT NULL,
+    block   INTEGER NOT NULL,
+    records INTEGER NOT NULL,
+    PRIMARY KEY (kind, moment, block)
+) STRICT, WITHOUT ROWID;
 
 -- What was owed at a block: a Merkle-sum tree per asset, kept as pages of leaves.
 CREATE TABLE liability_root (
@@ -169,7 +180,8 @@ CREATE TABLE liability_page (
     block  INTEGER NOT NULL,
     asset  TEXT NOT NULL,
     page   INTEGER NOT NULL,
-    -- First and last account of the page, and each leaf: account (16), balance (8, big-endian).
+    -- First and last account of the page, and each leaf: account (16), party (16), code (1), balance
+    -- (8, big-endian).
     first_id BLOB NOT NULL,
     last_id  BLOB NOT NULL,
     leaves BLOB NOT NULL,
@@ -179,7 +191,8 @@ CREATE TABLE liability_page (
 ) STRICT;
 
 -- What an account's entries up to the one numbered upto came to, by the day of the books: written
--- behind the book by the sealer, so that a balance of any day reads days, not entries.
+-- behind the book by the sealer, so that a balance of any day reads days, not entries. The largest
+-- upto of an account says how far it is counted.
 CREATE TABLE day_balance (
     account_id BLOB NOT NULL,
     day        INTEGER NOT NULL,
