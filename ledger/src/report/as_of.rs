@@ -45,7 +45,7 @@ pub fn balance_as_of(tx: &mut Tx<'_>, account: AccountId, as_of: AsOf) -> Result
         AsOf::Posted(before) => last_before(tx.conn, &head, before)?.balance_after,
         AsOf::Booked(day) => booked(tx.conn, &head, day)?,
         AsOf::Effective(day) => {
-            let late = late(tx.conn, day, Some(account))?;
+            let late = late(tx.conn, day)?;
             let late = late.get(&account).copied().unwrap_or_default();
             booked(tx.conn, &head, day)?.checked_add(late).ok_or(Error::Overflow)?
         }
@@ -186,9 +186,10 @@ pub(super) fn with_tail(
 
 type Sums = HashMap<AccountId, Amount>;
 
-/// What took effect up to `day` but is booked after it, by account: of one account or of all.
-pub(super) fn late(conn: &mut AnyConnection, day: Day, of: Option<AccountId>) -> Result<Sums> {
-    let query = posting::table
+/// What took effect up to `day` but is booked after it, by account. Of all accounts: late entries are
+/// few, and a planner told of one account may read all of its entries instead.
+pub(super) fn late(conn: &mut AnyConnection, day: Day) -> Result<Sums> {
+    let rows: Vec<(AccountId, Amount)> = posting::table
         .inner_join(entry::table.on(entry::transaction_id.eq(posting::id)))
         // As the index of late entries has it.
         .filter(sql::<Bool>(
@@ -197,11 +198,8 @@ pub(super) fn late(conn: &mut AnyConnection, day: Day, of: Option<AccountId>) ->
         .filter(posting::booked_on.gt(day))
         .filter(posting::effective_at.lt(day.next().start()))
         .group_by(entry::account_id)
-        .select((entry::account_id, sql::<BigInt>("CAST(SUM(entry.amount) AS BIGINT)")));
-    let rows: Vec<(AccountId, Amount)> = match of {
-        Some(account) => query.filter(entry::account_id.eq(account)).load(conn)?,
-        None => query.load(conn)?,
-    };
+        .select((entry::account_id, sql::<BigInt>("CAST(SUM(entry.amount) AS BIGINT)")))
+        .load(conn)?;
     Ok(rows.into_iter().collect())
 }
 
