@@ -10,7 +10,8 @@
 //!   or none, and a [`Writer`] commits those of many callers together. All go through one engine;
 //!   nothing else writes to the book.
 //! - [`period`] closes months.
-//! - [`check`] proves the book from its entries; [`report`] and [`export`] read it.
+//! - [`check`] proves the book from its entries; [`report`] and [`export`] read it, and [`explain`]
+//!   says why a transaction moved what it moved.
 //!
 //! # What always holds
 //! Every transaction sums to zero per asset. A balance is the fold of its account's entries, which
