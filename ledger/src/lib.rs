@@ -10,8 +10,9 @@
 //!   or none, and a [`Writer`] commits those of many callers together. All go through one engine;
 //!   nothing else writes to the book.
 //! - [`period`] closes months.
-//! - [`check`] derives the book from its entries; [`report`] and [`export`] read it; [`proof`] signs
-//!   it, so that what was changed afterwards shows.
+//! - [`check`] derives the book from its entries; [`report`] and [`export`] read it, [`explain`] says
+//!   why a transaction moved what it moved; [`proof`] signs it, so that what was changed afterwards
+//!   shows.
 //!
 //! # What always holds
 //! Every transaction sums to zero per asset. A balance is the fold of its account's entries, which

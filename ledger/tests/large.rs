@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use common::{read, write};
 use diesel::connection::SimpleConnection;
+use ledger::Kind;
 use ledger::export;
-use ledger::report::{AsOf, HistoryPage, Order, balance_as_of, history};
+use ledger::report::{AsOf, HistoryPage, Order, Search, balance_as_of, history, transactions};
 use store::testing::{START, TestDb};
 use store::{AccountId, Amount, AnyConnection, Day, Timestamp, Tx, on_both_databases};
 
@@ -120,6 +121,26 @@ fn by_day(n: i64, size: &Size) -> (Day, i64, i64) {
     (day, booked, booked + i64::try_from(late).unwrap())
 }
 
+/// A kind that there is none of is looked for in steps; a key is found at once.
+fn find_rare(db: &TestDb, size: &Size) {
+    let rare = Search { kind: Some(Kind::Refund), ..Search::default() };
+    let (mut pages, mut after) = (0, None);
+    loop {
+        let found = read(&db.store, |tx| transactions(tx, &rare, after, 10));
+        assert_eq!(found.lines, []);
+        pages += 1;
+        after = found.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, size.transactions / 20_000 + 1);
+    let key =
+        Search { subject: Some(format!("key {}", size.transactions - 1)), ..Search::default() };
+    let found = read(&db.store, |tx| transactions(tx, &key, None, 10));
+    assert_eq!((found.lines.len(), found.next), (1, None));
+}
+
 struct Counted(u64);
 
 impl Write for Counted {
@@ -168,6 +189,7 @@ on_both_databases! {
         let page = HistoryPage { to, order, limit: 100, ..HistoryPage::default() };
         let lines = read(&db.store, |tx| history(tx, HOT, &page));
         assert_eq!(lines[0].number, size.transactions / 2);
+        find_rare(&db, &size);
         for (name, format) in [
             ("beancount", export::beancount as fn(&mut Tx<'_>, &mut dyn Write) -> ledger::Result<()>),
             ("hledger", export::hledger),

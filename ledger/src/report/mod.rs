@@ -163,7 +163,7 @@ impl Corrections {
             AsOf::Now => (None, HashMap::new(), 1),
             AsOf::Posted(before) => (None, as_of::since(tx.conn, before)?, -1),
             AsOf::Booked(day) => (Some(day), HashMap::new(), 1),
-            AsOf::Effective(day) => (Some(day), as_of::late(tx.conn, day, None)?, 1),
+            AsOf::Effective(day) => (Some(day), as_of::late(tx.conn, day)?, 1),
         };
         let sums = sums.into_iter().map(|(id, sum)| (id, i128::from(sum.0) * sign)).collect();
         Ok(Self { day, sums, now: as_of == AsOf::Now })
