@@ -40,7 +40,9 @@ fn demo(place: &Place) {
     assert!(report["leases"]["vacated"].as_u64().unwrap() > 0, "drivers came back: {report}");
     assert_eq!(report["adds_up"], true, "{report}");
 
+    assert_eq!(report["proof"]["verified"], true, "{report}");
     assert_eq!(place.run(&["ledger", "check"]).status.code(), Some(0));
+    assert_eq!(place.run(&["ledger", "verify"]).status.code(), Some(0));
     hledger_agrees(place);
     beancount_agrees(place);
     transactions_are_explained(place);

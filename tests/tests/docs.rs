@@ -75,5 +75,6 @@ fn finance(place: &Place) {
     assert_eq!(Server::start(place, 0).interrupt(), Some(0));
     let text = bash(&commands("docs/finance.md"), place, place.dir.path());
     assert!(text.contains("The books check"), "{text}");
+    assert!(text.contains("The book is as it was sealed"), "{text}");
     assert!(place.dir.path().join("journal.hledger").exists());
 }

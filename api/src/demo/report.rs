@@ -234,7 +234,7 @@ impl Report {
         }
         let (blocks, verified) = self.proof;
         let verified = if verified { "verified" } else { "NOT VERIFIED" };
-        writeln!(page, "  sealed book                  {blocks} blocks, {verified}")?;
+        writeln!(page, "  blocks of the sealed book {blocks:>15}  {verified}")?;
         let verdict = match self.adds_up() {
             true => "Everything adds up, to the micro-dollar.",
             false => "SOMETHING DOES NOT ADD UP.",
