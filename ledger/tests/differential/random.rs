@@ -100,15 +100,12 @@ impl Maker {
             12..22 => self.months(),
             // Everybody asks again what was asked a while ago.
             22..28 => {
-                let batches = log.steps.iter().rev().filter_map(|(step, _)| match step {
+                let mut batches = log.steps.iter().rev().filter_map(|(step, _)| match step {
                     Step::Batch(groups) => Some(groups),
                     _ => None,
                 });
                 let which = self.rng.random_range(0..4);
-                batches
-                    .skip(which)
-                    .next()
-                    .map_or(Step::Wait(1), |groups| Step::Batch(groups.clone()))
+                batches.nth(which).map_or(Step::Wait(1), |groups| Step::Batch(groups.clone()))
             }
             _ => {
                 let size = self.rng.random_range(1..60);
@@ -171,7 +168,7 @@ impl Maker {
             (8..13, Some(earlier)) => wrong::twisted(&mut self.rng, &earlier),
             _ => {
                 let op = self.new_op();
-                if self.rng.random_bool(0.03) { wrong::spoilt(&mut self.rng, op) } else { op }
+                if self.rng.random_bool(0.06) { wrong::spoilt(&mut self.rng, op) } else { op }
             }
         }
     }

@@ -281,17 +281,17 @@ pub fn conversion_text(sold: (&str, i64), bought: (&str, i64), rate_ppm: i64) ->
 }
 
 fn read_records(tx: &mut Tx<'_>) -> Result<HashMap<TransactionId, String>, Error> {
-    let settlements: Vec<(TransactionId, i64, i64, i64, Option<i64>, Option<i64>)> =
-        settlement_record::table
-            .select((
-                settlement_record::transaction_id,
-                settlement_record::seconds,
-                settlement_record::price,
-                settlement_record::fee_ppm,
-                settlement_record::bonus_ppm,
-                settlement_record::redemption_ppm,
-            ))
-            .load(tx.conn)?;
+    type Settled = (TransactionId, i64, i64, i64, Option<i64>, Option<i64>);
+    let settlements: Vec<Settled> = settlement_record::table
+        .select((
+            settlement_record::transaction_id,
+            settlement_record::seconds,
+            settlement_record::price,
+            settlement_record::fee_ppm,
+            settlement_record::bonus_ppm,
+            settlement_record::redemption_ppm,
+        ))
+        .load(tx.conn)?;
     let conversions: Vec<(TransactionId, String, i64, String, i64, i64)> = conversion_record::table
         .select((
             conversion_record::transaction_id,
