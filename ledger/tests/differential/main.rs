@@ -18,6 +18,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod command;
+#[path = "../common/mod.rs"]
+mod common;
 mod draft;
 mod invariants;
 mod model;
@@ -29,9 +31,9 @@ mod wrong;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use command::{Answer, REFUSALS, Step, StepAnswer};
+use command::{Answer, Step, StepAnswer};
+use common::REFUSALS;
 use invariants::Watch;
-use ledger::check;
 use random::Log;
 use state::Lines;
 use store::on_both_databases;
@@ -84,8 +86,7 @@ fn replay(db: &TestDb, log: &Log, mode: Mode, seed: u64) -> usize {
         }
     }
     db.store.read(invariants::at_end).unwrap();
-    let report = db.store.read(check::check).unwrap();
-    assert!(report.is_clean(), "{:#?}", report.differences);
+    common::assert_clean(&db.store);
     subject.crashes
 }
 

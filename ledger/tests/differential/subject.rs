@@ -16,8 +16,9 @@ use store::{
 };
 
 use crate::command::{
-    Account, Act, Answer, Group, Op, Post, REFUSALS, Step, StepAnswer, What, bytes, party_bytes,
+    Account, Act, Answer, Group, Op, Post, Step, StepAnswer, What, bytes, party_bytes,
 };
+use crate::common::{self, REFUSALS, write};
 use crate::invariants;
 use crate::random::{Log, OPENED};
 
@@ -48,20 +49,15 @@ pub fn party(number: u8) -> PartyId {
     PartyId::from_bytes(party_bytes(number))
 }
 
-fn write<T>(db: &TestDb, work: impl FnOnce(&mut Tx<'_>) -> Result<T, Error>) -> T {
-    db.store.write(work).unwrap()
-}
-
 fn refused(error: &Error) -> &'static str {
     assert!(error.is_refusal(), "{error:?}");
-    let text = format!("{error:?}");
-    let name = text.split([' ', '(']).next().unwrap();
+    let name = common::name(error);
     REFUSALS.into_iter().find(|known| *known == name).unwrap()
 }
 
 impl<'a> Subject<'a> {
     pub fn new(db: &'a TestDb, log: &Log, mode: Mode, seed: u64) -> Self {
-        let accounts = write(db, |tx| {
+        let accounts = write(&db.store, |tx| {
             let mut sql =
                 "INSERT INTO asset (code, scale) VALUES ('POINT', 6), ('XTS', 6);".to_owned();
             for (asset, (credit, ppm)) in &log.credits {
@@ -92,7 +88,7 @@ impl<'a> Subject<'a> {
                 StepAnswer::Batch(self.batches(groups, expected))
             }
             (Step::Expire(limit), _) => {
-                let ids = write(self.db, |tx| expire_holds(tx, *limit));
+                let ids = write(&self.db.store, |tx| expire_holds(tx, *limit));
                 let key =
                     |id| self.holds.iter().find(|(_, known)| **known == id).unwrap().0.clone();
                 StepAnswer::Expired(ids.into_iter().map(key).collect())
@@ -154,7 +150,7 @@ impl<'a> Subject<'a> {
         }
         match self.rng.random_range(0..3) {
             0 => self.through_writer(groups, commands),
-            n => write(self.db, |tx| run(tx, groups, commands, n == 1)),
+            n => write(&self.db.store, |tx| run(tx, groups, commands, n == 1)),
         }
     }
 
