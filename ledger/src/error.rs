@@ -23,12 +23,12 @@ pub enum Error {
         "a text is too long, or has a zero byte, or there are too many, or a reason is missing"
     )]
     BadText,
-    /// An amount that must be over zero is not.
-    #[error("the amount must be positive")]
-    NotPositive,
     /// A fee is at most 1,000,000 ppm, and an exchange rate over zero.
     #[error("a fee is at most 1,000,000 ppm, and an exchange rate over zero")]
     BadRate,
+    /// An amount that must be over zero is not.
+    #[error("the amount must be positive")]
+    NotPositive,
     /// The amount of a settlement is not its price times its time.
     #[error("{amount} is not the price times the time, rounded half to even")]
     WrongAmount { amount: Amount },

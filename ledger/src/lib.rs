@@ -55,7 +55,7 @@ pub use account::{
     Balance, Code, Side, account_asset, balance, find_account, open_account, party_balance,
 };
 pub use command::{Command, Outcome};
-pub use engine::{execute, execute_linked, run_one as run};
+pub use engine::{execute, execute_groups, execute_linked, run_one as run};
 pub use error::{Difference, Error, Result};
 pub use hold::{
     HoldState, NewHold, Placed, capture_hold, expire_holds, hold, place_hold, release_hold,

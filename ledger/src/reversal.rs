@@ -56,9 +56,8 @@ pub fn reverse(tx: &mut Tx<'_>, reversal: &Reversal) -> Result<Posted> {
 /// whole undo every leg exactly.
 ///
 /// # Errors
-/// [`Error::UnknownTransaction`], [`Error::AlreadyReversed`], [`Error::NotPositive`],
-/// [`Error::UnknownAccount`] for one that the transaction did not touch, [`Error::OverRefund`], and
-/// those of [`crate::post`].
+/// [`Error::NotPositive`], [`Error::UnknownTransaction`], [`Error::UnknownAccount`] for one that the
+/// transaction did not touch, [`Error::AlreadyReversed`], [`Error::OverRefund`], and those of [`crate::post`].
 pub fn refund(tx: &mut Tx<'_>, refund: &Refund) -> Result<Posted> {
     engine::run_one(tx, &Command::from(refund.clone()))?.posted()
 }
@@ -156,6 +155,9 @@ pub(crate) fn plan_refund(
     }
     let moved = original.legs.iter().find(|leg| leg.account == account);
     let moved = moved.ok_or(Error::UnknownAccount(account))?.amount;
+    if original.reversed {
+        return Err(Error::AlreadyReversed(of));
+    }
     let given = original.given_back.get(&account).copied().unwrap_or_default();
     let whole = moved.0.checked_abs().ok_or(Error::Overflow)?;
     let before = given.0.checked_abs().ok_or(Error::Overflow)?;

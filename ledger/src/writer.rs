@@ -161,7 +161,7 @@ fn write(store: &Store, batch: &[Request]) -> Answers {
             false => request.commands.chunks(1),
         })
         .collect();
-    store.write(|tx| engine::run(tx, &groups))
+    store.write(|tx| engine::execute_groups(tx, &groups))
 }
 
 fn reply(request: Request, answers: Answers) {

@@ -39,7 +39,7 @@ pub struct Redemption {
 /// is bought is sold × rate, rounded half to even; the clearing account bears the rounding.
 ///
 /// # Errors
-/// [`Error::NotPositive`], also if nothing would be bought; [`Error::BadRate`],
+/// [`Error::BadRate`]; [`Error::NotPositive`], also if nothing would be bought;
 /// [`Error::SameAsset`], [`Error::UnknownAsset`], and those of [`crate::post`].
 pub fn convert(tx: &mut Tx<'_>, conversion: &Conversion) -> Result<Posted> {
     engine::run_one(tx, &Command::from(conversion.clone()))?.posted()
@@ -49,8 +49,8 @@ pub fn convert(tx: &mut Tx<'_>, conversion: &Conversion) -> Result<Posted> {
 /// what it is worth, rounded half to even; the clearing account bears the rounding.
 ///
 /// # Errors
-/// [`Error::NotPositive`], also if they are worth nothing; [`Error::NotRedeemable`],
-/// [`Error::UnknownAsset`], and those of [`crate::post`].
+/// [`Error::NotPositive`], [`Error::UnknownAsset`], [`Error::NotRedeemable`]; [`Error::NotPositive`]
+/// also if they are worth nothing; and those of [`crate::post`].
 pub fn redeem(tx: &mut Tx<'_>, redemption: &Redemption) -> Result<Posted> {
     engine::run_one(tx, &Command::from(redemption.clone()))?.posted()
 }
@@ -83,12 +83,18 @@ impl From<Redemption> for Command {
     }
 }
 
-pub(super) fn plan_conversion(conversion: &Conversion) -> Result<(Vec<Line>, Option<Record>)> {
+pub(super) fn plan_conversion(
+    conversion: &Conversion,
+    assets: &Assets,
+) -> Result<(Vec<Line>, Option<Record>)> {
     let Conversion { customer, sold_asset, sold, bought_asset, rate_ppm, .. } = conversion;
+    let bought = exchange(*sold, *rate_ppm)?;
     if sold_asset == bought_asset {
         return Err(Error::SameAsset(sold_asset.clone()));
     }
-    let bought = exchange(*sold, *rate_ppm)?;
+    assets.check(sold_asset)?;
+    assets.check(bought_asset)?;
+    let bought = bought.ok_or(Error::Overflow)?;
     let clearing = |asset, amount| Line::debit(Code::CurrencyClearing, PartyId::NIL, asset, amount);
     let lines = vec![
         Line::debit(Code::CustomerWallet, *customer, sold_asset, *sold),
@@ -104,8 +110,12 @@ pub(super) fn plan_redemption(
     assets: &Assets,
 ) -> Result<(Vec<Line>, Option<Record>)> {
     let Redemption { owner, asset, credits, .. } = redemption;
+    if !credits.is_positive() {
+        return Err(Error::NotPositive);
+    }
+    assets.check(asset)?;
     let credit = assets.credit(asset)?;
-    let value = exchange(*credits, credit.redemption_ppm)?;
+    let value = exchange(*credits, credit.redemption_ppm)?.ok_or(Error::Overflow)?;
     let lines = vec![
         Line::debit(Code::OwnerCredits, *owner, &credit.code, *credits),
         Line::credit(Code::CreditClearing, PartyId::NIL, &credit.code, *credits),
@@ -115,15 +125,16 @@ pub(super) fn plan_redemption(
     Ok((lines, Some(record(&credit.code, *credits, asset, value, credit.redemption_ppm))))
 }
 
-fn exchange(sold: Amount, rate_ppm: i64) -> Result<Amount> {
-    if !sold.is_positive() {
-        return Err(Error::NotPositive);
-    }
+/// `None` out of range, which is refused after what else is wrong.
+fn exchange(sold: Amount, rate_ppm: i64) -> Result<Option<Amount>> {
     if rate_ppm <= 0 {
         return Err(Error::BadRate);
     }
-    let bought = mul_div(sold.0, rate_ppm, MILLION, Rounding::HalfEven).ok_or(Error::Overflow)?;
-    if bought == 0 { Err(Error::NotPositive) } else { Ok(Amount(bought)) }
+    if !sold.is_positive() {
+        return Err(Error::NotPositive);
+    }
+    let bought = mul_div(sold.0, rate_ppm, MILLION, Rounding::HalfEven).map(Amount);
+    if bought == Some(Amount::ZERO) { Err(Error::NotPositive) } else { Ok(bought) }
 }
 
 fn record(

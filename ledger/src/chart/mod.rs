@@ -76,6 +76,13 @@ pub(crate) struct Credit {
 }
 
 impl Assets {
+    fn check(&self, asset: &str) -> Result<()> {
+        match self.codes.contains(asset) {
+            true => Ok(()),
+            false => Err(Error::UnknownAsset(asset.to_owned())),
+        }
+    }
+
     /// The credit that is redeemable in `asset`.
     fn credit(&self, asset: &str) -> Result<&Credit> {
         self.credits.get(asset).ok_or_else(|| Error::NotRedeemable(asset.to_owned()))
@@ -107,7 +114,7 @@ pub(crate) fn plan(template: &Template, assets: &Assets) -> Result<(Vec<Line>, O
     const US: PartyId = PartyId::NIL;
     let (debit, credit, asset, amount) = match template {
         Template::Settlement(settlement) => return settle::plan(settlement, assets),
-        Template::Conversion(conversion) => return convert::plan_conversion(conversion),
+        Template::Conversion(conversion) => return convert::plan_conversion(conversion, assets),
         Template::Redemption(redemption) => return convert::plan_redemption(redemption, assets),
         Template::Deposit { customer, asset, amount } => {
             ((Code::Bank, US), (Code::CustomerWallet, *customer), asset, *amount)

@@ -78,16 +78,19 @@ pub(super) fn plan(
 ) -> Result<(Vec<Line>, Option<Record>)> {
     let Settlement { customer, owner, asset, amount, fee_ppm, pay_in, .. } = settlement;
     let Settlement { lease, seconds, price, .. } = *settlement;
+    // Fee and amount by themselves: what is wrong with them comes before the asset.
+    split(*amount, *fee_ppm, PayIn::Cash, 0)?;
+    let expected = mul_div(price.0, seconds, 3_600, Rounding::HalfEven).map(Amount);
+    if expected != Some(*amount) {
+        return Err(Error::WrongAmount { amount: *amount });
+    }
+    assets.check(asset)?;
     let credit = match pay_in {
         PayIn::Cash => None,
         PayIn::Credits { .. } => Some(assets.credit(asset)?),
     };
     let redemption_ppm = credit.map(|credit| credit.redemption_ppm);
     let split = split(*amount, *fee_ppm, *pay_in, redemption_ppm.unwrap_or_default())?;
-    let expected = mul_div(price.0, seconds, 3_600, Rounding::HalfEven).map(Amount);
-    if expected != Some(*amount) {
-        return Err(Error::WrongAmount { amount: *amount });
-    }
     let mut lines = vec![
         Line::debit(Code::CustomerWallet, *customer, asset, *amount),
         Line::credit(Code::FeeIncome, PartyId::NIL, asset, split.fee),

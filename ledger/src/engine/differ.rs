@@ -63,7 +63,7 @@ fn note(differs: &mut Vec<Difference>, field: &'static str, first: String, now: 
     }
 }
 
-fn reused(key: &str, mut differs: Vec<Difference>) -> Error {
+pub(super) fn reused(key: &str, mut differs: Vec<Difference>) -> Error {
     if differs.is_empty() {
         // What it moves is the same, and why is not: another template, rate or reference.
         let (first, now) = ("another".to_owned(), "this".to_owned());

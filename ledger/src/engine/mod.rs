@@ -46,7 +46,7 @@ const MAX_ROUNDS: usize = 8;
 /// Faults of storage only; then none of them is done.
 pub fn execute(tx: &mut Tx<'_>, commands: &[Command]) -> Result<Vec<Result<Outcome>>> {
     let groups: Vec<&[Command]> = commands.chunks(1).collect();
-    run(tx, &groups)
+    execute_groups(tx, &groups)
 }
 
 /// Runs linked commands: all of them, or none.
@@ -54,7 +54,7 @@ pub fn execute(tx: &mut Tx<'_>, commands: &[Command]) -> Result<Vec<Result<Outco
 /// # Errors
 /// The first refusal.
 pub fn execute_linked(tx: &mut Tx<'_>, commands: &[Command]) -> Result<Vec<Outcome>> {
-    all_or_first_refusal(run(tx, &[commands])?)
+    all_or_first_refusal(execute_groups(tx, &[commands])?)
 }
 
 /// What linked commands did, or why they did not: the refusal of the one that failed.
@@ -76,12 +76,16 @@ pub(crate) fn all_or_first_refusal(answers: Vec<Result<Outcome>>) -> Result<Vec<
 /// # Errors
 /// Its refusal, and faults of storage.
 pub fn run_one(tx: &mut Tx<'_>, command: &Command) -> Result<Outcome> {
-    let mut answers = run(tx, &[std::slice::from_ref(command)])?;
+    let mut answers = execute_groups(tx, &[std::slice::from_ref(command)])?;
     answers.pop().ok_or_else(|| Error::corrupt("a command without an answer"))?
 }
 
-/// Runs groups of linked commands.
-pub(crate) fn run(tx: &mut Tx<'_>, groups: &[&[Command]]) -> Result<Vec<Result<Outcome>>> {
+/// Runs groups of commands, each linked in itself: all of a group, or none. Answers command by command,
+/// in order; of a group that failed, one has its refusal and the others [`Error::LinkedFailed`].
+///
+/// # Errors
+/// Faults of storage only; then none of them is done.
+pub fn execute_groups(tx: &mut Tx<'_>, groups: &[&[Command]]) -> Result<Vec<Result<Outcome>>> {
     let commands: Vec<&Command> = groups.iter().copied().flatten().collect();
     let mut look_up = LookUp::Nothing;
     for _ in 0..MAX_ROUNDS {
@@ -216,6 +220,12 @@ impl<'a> Source<'a> {
         let Body::Post(draft) = &command.body else { return Self::Legs(Cow::Borrowed(&[])) };
         let original = draft.relation.and_then(|(_, of)| book.originals.get(&of));
         match (&draft.lines, original) {
+            (Lines::Refund { amount, .. }, _) if !amount.is_positive() => {
+                Self::Refused(Error::NotPositive)
+            }
+            (Lines::Legs(_), None) if draft.relation.is_some() => {
+                Self::Refused(unknown_original(draft))
+            }
             (Lines::Legs(legs), _) => Self::Legs(Cow::Borrowed(legs)),
             (Lines::Template(template), _) => match chart::plan(template, assets) {
                 Ok((lines, record)) => Self::Named(lines, record),

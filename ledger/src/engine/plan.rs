@@ -9,6 +9,7 @@ use store::{
     AccountId, Amount, Day, HoldEventId, HoldId, IdSource, Month, PartyId, Timestamp, TransactionId,
 };
 
+use super::differ;
 use super::fold::{self, States};
 use crate::chart::Record;
 use crate::command::{Body, Command, Draft, Lines, Outcome};
@@ -138,17 +139,32 @@ impl<'a> Planner<'a> {
         let mut answers = Vec::with_capacity(group.len());
         for ready in group {
             let answer = self.command(ready);
-            let done = matches!(answer, Answer::Done(_));
-            answers.push(answer);
-            if !done {
-                self.undo(before);
-                let at = answers.len() - 1;
-                answers[..at].fill_with(|| Answer::Refused(Error::LinkedFailed));
-                answers.resize_with(group.len(), || Answer::Refused(Error::LinkedFailed));
-                break;
+            if matches!(answer, Answer::Done(_)) {
+                answers.push(answer);
+                continue;
             }
+            self.undo(before);
+            answers.fill_with(|| Answer::Refused(Error::LinkedFailed));
+            answers.push(self.after_undo(ready, answer));
+            answers.resize_with(group.len(), || Answer::Refused(Error::LinkedFailed));
+            break;
         }
         answers
+    }
+
+    /// The key that was used already may be that of a command of the same group: then the other is
+    /// not in the book, and cannot be looked up there.
+    fn after_undo(&self, ready: &Ready<'a>, failed: Answer) -> Answer {
+        let Some(key) = ready.command.key() else { return failed };
+        let Self { book, posted, held, .. } = self;
+        let gone = match failed {
+            Answer::ReusedTransaction(_) => {
+                !book.transactions.contains_key(key) && !posted.contains_key(key)
+            }
+            Answer::ReusedHold(_) => !book.hold_keys.contains_key(key) && !held.contains_key(key),
+            Answer::Done(_) | Answer::Refused(_) => false,
+        };
+        if gone { Answer::Refused(differ::reused(key, Vec::new())) } else { failed }
     }
 
     fn command(&mut self, ready: &Ready<'a>) -> Answer {
@@ -401,6 +417,10 @@ fn check_texts(draft: &Draft) -> Result<()> {
         if name.is_empty() || draft.metadata[..n].iter().any(|(other, _)| other == name) {
             return Err(Error::BadText);
         }
+    }
+    let undoes = matches!(draft.lines, Lines::Reversal | Lines::Refund { .. });
+    if undoes && draft.metadata.iter().any(|(_, reason)| reason.trim().is_empty()) {
+        return Err(Error::BadText);
     }
     Ok(())
 }

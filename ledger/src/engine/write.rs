@@ -79,8 +79,18 @@ pub(crate) fn open(
     Ok(opened)
 }
 
+/// Whoever inserts a key that another is inserting waits for the other to end. In one order, no two
+/// batches wait for each other, whatever accounts they have. SQLite has one writer.
+fn sort_by_key<'a, T>(conn: &AnyConnection, rows: &mut [&'a T], key: impl Fn(&'a T) -> &'a str) {
+    if matches!(conn, AnyConnection::Postgres(_)) {
+        rows.sort_unstable_by_key(|row| key(row));
+    }
+}
+
 fn insert_transactions(conn: &mut AnyConnection, writes: &Writes<'_>) -> Result<bool> {
-    let rows = || writes.transactions.iter();
+    let mut sorted: Vec<_> = writes.transactions.iter().collect();
+    sort_by_key(conn, &mut sorted, |row| &row.draft.key);
+    let rows = || sorted.iter();
     let set = Set::default()
         .ids("id", rows().map(|row| row.id))
         .texts("key", rows().map(|row| &*row.draft.key))
@@ -152,7 +162,9 @@ fn store_balances(conn: &mut AnyConnection, states: &States) -> Result<()> {
 
 /// False if another hold has a key.
 fn insert_holds(conn: &mut AnyConnection, writes: &Writes<'_>, now: Timestamp) -> Result<bool> {
-    let rows = || writes.holds.iter();
+    let mut sorted: Vec<_> = writes.holds.iter().collect();
+    sort_by_key(conn, &mut sorted, |(_, new, _)| &new.key);
+    let rows = || sorted.iter();
     let inserted = Set::default()
         .ids("id", rows().map(|(id, ..)| *id))
         .texts("key", rows().map(|(_, new, _)| &*new.key))
