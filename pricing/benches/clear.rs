@@ -60,9 +60,10 @@ fn book(shape: &str, bids: u64, cells: u64) -> Book {
         price: random.within(30_000, 250_000) as i64,
         lanes: random.within(1, 40) as u32,
         cells: accepted(shape, cells as u32, &mut random),
+        ..Bid::default()
     });
     let bids = bids.collect();
-    Book { grid: 100, k_ppm: 0, cells: market, bids }
+    Book { grid: 100, k_ppm: 0, cells: market, bids, ..Book::default() }
 }
 
 fn accepted(shape: &str, cells: u32, random: &mut Random) -> Vec<u32> {

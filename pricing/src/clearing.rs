@@ -16,6 +16,10 @@ pub struct Clearing {
     pub unfilled: Vec<Unfilled>,
     /// Value of all lanes filled less the reserves of all lanes sold, micro-units per hour.
     pub welfare: i128,
+    /// The welfare that would have been, had every bid taken any number of lanes and had there
+    /// been no budget and no cap: no clearing can have more. The same as `welfare` where nothing
+    /// of the kind bound. Micro-units per hour.
+    pub bound: i128,
 }
 
 /// One cell's price and sales.
@@ -35,6 +39,28 @@ pub struct CellClearing {
     /// Lanes sold per reserve level, cheapest first, levels of the same reserve added up, levels
     /// that sold nothing left out. Only the last can be sold in part.
     pub sold: Vec<Level>,
+    /// What keeps the price from being under `lo`.
+    pub lo_by: Setter,
+    /// What keeps the price from being above `hi`.
+    pub hi_by: Setter,
+}
+
+/// What sets an end of a cell's range of prices. In `cell` it is met: the cell itself or, where a
+/// bid's choice between two cells ties their prices, another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setter {
+    pub cell: u32,
+    pub by: SetBy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SetBy {
+    /// Nothing: no lane was sold and no bid wants one (`lo` is 0), or no lane was offered.
+    Nothing,
+    /// The reserve of the dearest lane sold (`lo`) or of the cheapest one unsold (`hi`).
+    Reserve(Price),
+    /// The value of a lane to a bid left short (`lo`) or to the weakest holder (`hi`).
+    Bid(u128),
 }
 
 /// Lanes of one cell won by one bid.
@@ -74,4 +100,16 @@ pub enum Reason {
     Outbid { would_win: Price },
     /// No price would have won more: it holds every lane of its cells.
     SoldOut,
+    /// In the money, but fewer lanes were left to it than its `min_fill`. At `would_win` it would
+    /// have had so many, all other bids as they are: an upper bound, for it counts on no bid
+    /// moving to another cell, nor on others being rejected. Saturates at `i64::MAX`, also where
+    /// its cells do not offer so many.
+    MinFill { would_win: Price },
+    /// Its budget reaches no further. Caps are set at the prices of an earlier round and only
+    /// shrink, so one more lane may be within the budget at the final prices. `would_need` is what
+    /// its lanes and one more (or its `min_fill`, if it won none) cost at the final prices, at
+    /// least.
+    Budget { would_need: Price },
+    /// Its customer's cap of lanes is used up by the customer's bids ahead of it.
+    ShareCap,
 }

@@ -49,10 +49,10 @@ mod clearing;
 mod price;
 
 pub use book::{
-    Bid, Book, BookError, Cell, Level, MAX_ACCEPTANCES, MAX_BIDS, MAX_CELLS, MAX_PRICE,
+    Bid, Book, BookError, Cap, Cell, Level, MAX_ACCEPTANCES, MAX_BIDS, MAX_CELLS, MAX_PRICE,
     MAX_SPEED_PPM, validate,
 };
 pub use check::{Violation, check};
 pub use clear::clear;
-pub use clearing::{CellClearing, Clearing, Fill, Reason, Unfilled};
+pub use clearing::{CellClearing, Clearing, Fill, Reason, SetBy, Setter, Unfilled};
 pub use price::{Price, gross_reserve, lane_value};

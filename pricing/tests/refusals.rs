@@ -20,9 +20,17 @@ fn valid() -> Book {
             Cell { id: 2, speed_ppm: MAX_SPEED_PPM, levels: vec![] },
         ],
         bids: vec![
-            Bid { id: 7, time: i64::MIN, price: 1, lanes: 1, cells: vec![2, 1] },
-            Bid { id: 8, time: i64::MAX, price: max, lanes: u32::MAX, cells: vec![] },
+            Bid { id: 7, time: i64::MIN, price: 1, lanes: 1, cells: vec![2, 1], ..Bid::default() },
+            Bid {
+                id: 8,
+                time: i64::MAX,
+                price: max,
+                lanes: u32::MAX,
+                cells: vec![],
+                ..Bid::default()
+            },
         ],
+        ..Book::default()
     }
 }
 
@@ -60,8 +68,15 @@ fn faults() -> Vec<Fault> {
         (|b| b.bids[1].price = MAX_PRICE + 1, PriceOutOfRange { bid: 8, price: MAX_PRICE + 1 }),
         (|b| b.bids[1].price = Price::MAX, PriceOutOfRange { bid: 8, price: Price::MAX }),
         (|b| b.bids[0].lanes = 0, BidWithoutLanes { bid: 7 }),
+        (|b| b.bids[0].min_fill = 2, MinFillAboveLanes { bid: 7, min_fill: 2, lanes: 1 }),
+        (|b| b.bids[0].budget = Some(-1), NegativeBudget { bid: 7, budget: -1 }),
+        (|b| b.bids[1].budget = Some(Price::MIN), NegativeBudget { bid: 8, budget: Price::MIN }),
         (|b| b.bids[1].cells = vec![1, 3], UnknownCell { bid: 8, cell: 3 }),
         (|b| b.bids[0].cells = vec![1, 2, 1], RepeatedCell { bid: 7, cell: 1 }),
+        (
+            |b| b.caps = vec![Cap { customer: 9, lanes: 1 }, Cap { customer: 9, lanes: 2 }],
+            DuplicateCap { customer: 9 },
+        ),
     ]
 }
 
@@ -120,8 +135,11 @@ fn refusal_order(error: &BookError) -> u32 {
         DuplicateBid { .. } => 7,
         PriceOutOfRange { .. }
         | BidWithoutLanes { .. }
+        | MinFillAboveLanes { .. }
+        | NegativeBudget { .. }
         | UnknownCell { .. }
         | RepeatedCell { .. } => 8,
+        DuplicateCap { .. } => 9,
     }
 }
 

@@ -70,12 +70,13 @@ pub(super) struct Flow<'a> {
 }
 
 impl<'a> Flow<'a> {
-    pub fn new(index: &'a Index<'a>) -> Flow<'a> {
+    /// Nobody holds anything yet, and each bid wants as many lanes as its limit.
+    pub fn new(index: &'a Index<'a>, limits: &[u32]) -> Flow<'a> {
         let cells = index.cells.len();
         let mut flow = Flow {
             index,
             held: vec![0; index.slots.len()],
-            short: index.bids.iter().map(|bid| bid.lanes).collect(),
+            short: limits.to_vec(),
             next: index.levels.iter().map(|levels| (0, levels[0].lanes)).collect(),
             weakest: vec![BinaryHeap::new(); cells],
             movers: vec![BinaryHeap::new(); index.arc_count],
@@ -86,6 +87,81 @@ impl<'a> Flow<'a> {
             flow.reach.cost[c] = flow.unsold(c);
         }
         flow
+    }
+
+    /// The reserve of the dearest lane sold of a cell.
+    pub fn dearest_sold(&self, cell: usize) -> Option<Price> {
+        let (level, left) = self.next[cell];
+        let levels = &self.index.levels[cell];
+        let in_part = levels.get(level).filter(|l| left < l.lanes);
+        let whole = || level.checked_sub(1).map(|last| &levels[last]);
+        in_part.or_else(whole).map(|level| level.reserve)
+    }
+
+    /// The reserve of the cheapest lane unsold of a cell.
+    pub fn next_unsold(&self, cell: usize) -> Option<Price> {
+        self.index.levels[cell].get(self.next[cell].0).map(|level| level.reserve)
+    }
+
+    /// Unsold lanes of a cell that ask for exactly `price`, if there is none that asks for less.
+    pub fn unsold_at(&self, cell: usize, price: Price) -> u32 {
+        if self.next_unsold(cell) == Some(price) { self.next[cell].1 } else { 0 }
+    }
+
+    /// Gives unsold lanes of the cheapest level to a bid, without regard to costs.
+    pub fn add(&mut self, slot: usize, lanes: u32) {
+        self.grow(slot, lanes);
+        self.sell(self.index.slots[slot].cell as usize, lanes);
+    }
+
+    /// Lanes that a bid holds: no more than it wants.
+    pub fn held_by(&self, bid: usize) -> u32 {
+        self.held[self.index.slots_of(bid)].iter().sum()
+    }
+
+    /// Lanes that a bid holds and what they cost at these prices, per hour.
+    pub fn cost_of(&self, bid: usize, prices: &[Price]) -> (u32, i128) {
+        let mut sum = (0, 0);
+        for slot in self.index.slots_of(bid).filter(|slot| self.held[*slot] > 0) {
+            let price = prices[self.index.slots[slot].cell as usize];
+            sum.0 += self.held[slot];
+            sum.1 += i128::from(price) * i128::from(self.held[slot]);
+        }
+        sum
+    }
+
+    /// What the lanes of a cell can be had for from whoever has them now, cheapest first, each with
+    /// the lanes up to and with it: unsold ones for their reserve, held ones for a micro-unit more
+    /// than they are worth to the holder.
+    pub fn ladder(&self, cell: usize) -> Vec<(Price, u64)> {
+        let (next, left) = self.next[cell];
+        let levels = &self.index.levels[cell];
+        let unsold = levels.iter().enumerate().skip(next);
+        let mut steps: Vec<(Price, u64)> = unsold
+            .map(|(l, level)| (level.reserve, if l == next { left } else { level.lanes }))
+            .map(|(reserve, lanes)| (reserve, u64::from(lanes)))
+            .collect();
+        let mut lots: Vec<usize> = self.weakest[cell].iter().map(|lot| *lot as usize).collect();
+        lots.sort_unstable();
+        lots.dedup();
+        let lots = lots.into_iter().map(|l| (self.index.slots[l].value + 1, self.held[l].into()));
+        steps.extend(lots);
+        steps.sort_unstable();
+        let mut sum = 0;
+        steps.iter_mut().for_each(|(_, lanes)| {
+            sum += *lanes;
+            *lanes = sum;
+        });
+        steps
+    }
+
+    /// Where the way of a lane of `cell` ends, and how: at which lot, if it displaces one.
+    pub fn exit_of(&self, mut cell: usize) -> (usize, Via, Option<usize>) {
+        while let Via::Move(to) = self.reach.via[cell] {
+            cell = to as usize;
+        }
+        let lot = self.weakest[cell].peek().map(|lot| *lot as usize);
+        (cell, self.reach.via[cell], lot)
     }
 
     /// Lanes sold of a cell, per level.
@@ -256,6 +332,14 @@ impl<'a> Flow<'a> {
             walked.drain(..).for_each(|cell| known[cell] = Some(leads));
         }
         known.into_iter().map(|leads| leads == Some(true)).collect()
+    }
+
+    /// Computes all costs anew, from prices that support what is held: no cost is below those.
+    pub fn settle_above(&mut self, prices: &[Price]) {
+        let cost = prices.iter().map(|price| Cost::exit(*price, 0)).collect();
+        let mut reach = Reach { cost, via: vec![Via::Unsold; prices.len()] };
+        self.settle(&mut reach, &mut vec![true; prices.len()], None);
+        self.reach = reach;
     }
 
     /// Computes the costs of the open cells anew, given that they can only have risen, without the

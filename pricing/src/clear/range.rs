@@ -1,20 +1,30 @@
-//! The least and the greatest supporting price of every cell.
+//! The least and the greatest supporting price of every cell, and what sets them.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::flow::Flow;
+use super::flow::{Flow, Via};
 use super::index::Index;
+use crate::clearing::{SetBy, Setter};
 use crate::price::Price;
 
-/// `(lo, hi)` per cell. `hi` is what a lane costs at the end of the flow. `lo` is the greatest of
-/// the dearest sold reserve and the best value left short, here or in a cell from which a holder
-/// would otherwise move here: `lo_c = max(base_c, max_d lo_d + gain(d → c))`.
+/// The supporting prices of a cell.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Range {
+    pub lo: Price,
+    pub hi: Price,
+    pub lo_by: Setter,
+    pub hi_by: Setter,
+}
+
+/// Per cell. `hi` is what a lane costs at the end of the flow. `lo` is the greatest of the dearest
+/// sold reserve and the best value left short, here or in a cell from which a holder would
+/// otherwise move here: `lo_c = max(base_c, max_d lo_d + gain(d → c))`.
 ///
 /// In the widths `hi − lo`, which never grow along a move, this is a shortest path.
-pub(super) fn ranges(index: &Index, flow: &Flow) -> Vec<(Price, Price)> {
+pub(super) fn ranges(index: &Index, flow: &Flow) -> Vec<Range> {
     let hi: Vec<Price> = flow.reach.cost.iter().map(|cost| cost.value()).collect();
-    let base = base(index, flow);
+    let (base, mut lo_by) = base(index, flow);
     let mut width: Vec<Price> = hi.iter().zip(base).map(|(hi, base)| hi - base).collect();
     let mut settled = vec![false; hi.len()];
     let mut queue: BinaryHeap<Reverse<(Price, usize)>> =
@@ -29,22 +39,46 @@ pub(super) fn ranges(index: &Index, flow: &Flow) -> Vec<(Price, Price)> {
             let narrowed = width[cell] + (hi[to] - gain - hi[cell]);
             if narrowed < width[to] {
                 width[to] = narrowed;
+                lo_by[to] = lo_by[cell];
                 queue.push(Reverse((narrowed, to)));
             }
         }
     }
-    hi.into_iter().zip(width).map(|(hi, width)| (hi - width, hi)).collect()
+    let range = |c: usize| Range {
+        lo: hi[c] - width[c],
+        hi: hi[c],
+        lo_by: lo_by[c],
+        hi_by: hi_by(index, flow, c),
+    };
+    (0..hi.len()).map(range).collect()
 }
 
 /// The bounds from below that a cell has by itself.
-fn base(index: &Index, flow: &Flow) -> Vec<Price> {
-    let dearest = |cell| flow.sold(cell).last().map_or(0, |level| level.reserve);
-    let mut base: Vec<Price> = (0..index.cells.len()).map(dearest).collect();
+fn base(index: &Index, flow: &Flow) -> (Vec<Price>, Vec<Setter>) {
+    let mut base = Vec::with_capacity(index.cells.len());
+    let mut by = Vec::with_capacity(index.cells.len());
+    for (cell, of) in index.cells.iter().enumerate() {
+        let dearest = flow.dearest_sold(cell);
+        base.push(dearest.unwrap_or(0));
+        by.push(Setter { cell: of.id, by: dearest.map_or(SetBy::Nothing, SetBy::Reserve) });
+    }
     for bid in (0..index.bids.len()).filter(|bid| flow.short[*bid] > 0) {
         for slot in &index.slots[index.slots_of(bid)] {
-            let base = &mut base[slot.cell as usize];
-            *base = slot.value.max(*base);
+            let cell = slot.cell as usize;
+            if slot.value > base[cell] {
+                base[cell] = slot.value;
+                by[cell].by = SetBy::Bid(index.bids[bid].id);
+            }
         }
     }
-    base
+    (base, by)
+}
+
+fn hi_by(index: &Index, flow: &Flow, cell: usize) -> Setter {
+    let (exit, via, lot) = flow.exit_of(cell);
+    let by = match (via, lot) {
+        (Via::Displace, Some(lot)) => SetBy::Bid(index.bids[index.slots[lot].bid as usize].id),
+        _ => flow.next_unsold(exit).map_or(SetBy::Nothing, SetBy::Reserve),
+    };
+    Setter { cell: index.cells[exit].id, by }
 }

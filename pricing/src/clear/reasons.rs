@@ -3,18 +3,30 @@
 use super::cost::Cost;
 use super::flow::Flow;
 use super::index::Index;
+use super::limits::{Limits, Why};
 use crate::clearing::Reason;
-use crate::price::{Price, least_price_worth};
+use crate::price::{Price, lane_value, least_price_worth};
 
 pub(super) struct Reasons<'a> {
     index: &'a Index<'a>,
     flow: &'a Flow<'a>,
     /// Per cell and level, the lanes offered up to and with it.
     offered: Vec<Vec<u64>>,
+    limits: &'a Limits<'a>,
+    /// Per cell.
+    prices: &'a [Price],
+    /// Per cell, what its lanes ask for or are worth to who holds them, cheapest first, each with
+    /// the lanes up to and with it. Made for who was rejected; empty where nobody was.
+    ladders: Vec<Vec<(Price, u64)>>,
 }
 
 impl<'a> Reasons<'a> {
-    pub fn new(index: &'a Index<'a>, flow: &'a Flow<'a>) -> Reasons<'a> {
+    pub fn new(
+        index: &'a Index<'a>,
+        flow: &'a Flow<'a>,
+        limits: &'a Limits<'a>,
+        prices: &'a [Price],
+    ) -> Reasons<'a> {
         let running = |sum: &mut u64, lanes: u32| {
             *sum += u64::from(lanes);
             Some(*sum)
@@ -23,7 +35,11 @@ impl<'a> Reasons<'a> {
         let offered = offered
             .map(|levels| levels.iter().map(|l| l.lanes).scan(0, running).collect())
             .collect();
-        Reasons { index, flow, offered }
+        let ladders = match limits.why.contains(&Why::MinFill) {
+            true => (0..index.cells.len()).map(|cell| flow.ladder(cell)).collect(),
+            false => Vec::new(),
+        };
+        Reasons { index, flow, offered, limits, prices, ladders }
     }
 
     /// The reason of a bid that is short.
@@ -32,7 +48,13 @@ impl<'a> Reasons<'a> {
         if slots.is_empty() {
             return Reason::NoSupply;
         }
-        let held: u64 = self.flow.held[slots].iter().map(|lanes| u64::from(*lanes)).sum();
+        match self.limits.why[bid] {
+            Why::Unlimited => {}
+            Why::MinFill => return Reason::MinFill { would_win: self.would_win_whole(bid) },
+            Why::Budget => return Reason::Budget { would_need: self.would_need(bid) },
+            Why::ShareCap => return Reason::ShareCap,
+        }
+        let held = u64::from(self.flow.held_by(bid));
         let would_win = match held {
             0 => self.would_win(bid, &self.flow.reach.cost),
             _ => self.would_win(bid, &self.cost_without(bid)),
@@ -42,6 +64,37 @@ impl<'a> Reasons<'a> {
             Some(would_win) if self.affordable(bid) > held => Reason::Outbid { would_win },
             Some(would_win) => Reason::PriceTooLow { would_win },
         }
+    }
+
+    /// The least price at which unsold lanes and those held at less are as many as its min fill.
+    fn would_win_whole(&self, bid: usize) -> Price {
+        let slots = &self.index.slots[self.index.slots_of(bid)];
+        let lanes = |price: Price| -> u64 {
+            let within = slots.iter().map(|slot| {
+                let cell = slot.cell as usize;
+                let value = lane_value(price, self.index.cells[cell].speed_ppm);
+                let steps = self.ladders[cell].partition_point(|(step, _)| *step <= value);
+                steps.checked_sub(1).map_or(0, |last| self.ladders[cell][last].1)
+            });
+            within.sum()
+        };
+        let wants = u64::from(self.index.bids[bid].min_fill);
+        let (mut under, mut enough) = (self.index.bids[bid].price, Price::MAX);
+        while enough - under > 1 {
+            let middle = under + (enough - under) / 2;
+            if lanes(middle) >= wants { enough = middle } else { under = middle }
+        }
+        enough
+    }
+
+    /// What it pays and the cheapest lane beside; or its min fill of such, if it holds none.
+    fn would_need(&self, bid: usize) -> Price {
+        let (held, cost) = self.flow.cost_of(bid, self.prices);
+        let slots = &self.index.slots[self.index.slots_of(bid)];
+        let cheapest = slots.iter().map(|slot| self.prices[slot.cell as usize]).min().unwrap_or(0);
+        let more = if held > 0 { 1 } else { self.index.bids[bid].min_fill.max(1) };
+        let need = cost + i128::from(cheapest) * i128::from(more);
+        Price::try_from(need).unwrap_or(Price::MAX)
     }
 
     /// Lanes of its cells that the bid would have got, had there been no other.

@@ -75,10 +75,11 @@ pub fn book(random: &mut Random, size: &Size) -> Book {
             price,
             lanes: random.within(1, size.lanes) as u32,
             cells: accepted,
+            ..Bid::default()
         });
     }
     let k_ppm = random.one_of(&[0, 0, 1_000_000, 500_000, 333_333]);
-    Book { grid, k_ppm, cells, bids }
+    Book { grid, k_ppm, cells, bids, ..Book::default() }
 }
 
 fn some_of(cells: &[Cell], random: &mut Random) -> Vec<u32> {
