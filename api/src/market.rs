@@ -1,6 +1,7 @@
 //! Markets and their prices, for everybody who is signed in.
 
 use actix_web::{HttpResponse, get, web};
+use scheduler::Stay;
 use scheduler::market::{CellPrice, MarketView};
 use serde::{Deserialize, Serialize};
 use store::{Amount, Timestamp};
@@ -46,13 +47,23 @@ struct Price {
     class: String,
     /// Bit set of what the cell's owners allow.
     permits: i32,
+    /// `term`: its cars surely stay for a full term; `short`: for a short lease.
+    #[schema(value_type = String, example = "term")]
+    stay: Stay,
     tick: i64,
     #[schema(value_type = String, format = "date-time")]
     at: Timestamp,
     /// Per lane-hour.
     #[schema(value_type = String, example = "0.120000")]
     clearing_price: Amount,
+    /// The least and the greatest price that would have cleared.
+    #[schema(value_type = String)]
+    low: Amount,
+    #[schema(value_type = String)]
+    high: Amount,
+    /// Cars let, of those offered.
     lanes: i64,
+    offered: i64,
 }
 
 impl From<CellPrice> for Price {
@@ -61,10 +72,14 @@ impl From<CellPrice> for Price {
             region: price.region,
             class: price.class,
             permits: price.permits,
+            stay: price.stay,
             tick: price.tick,
             at: price.at,
             clearing_price: price.price,
+            low: price.low,
+            high: price.high,
             lanes: price.lanes,
+            offered: price.offered,
         }
     }
 }

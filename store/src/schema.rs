@@ -195,8 +195,6 @@ table! {
     market (id) {
         id -> Text,
         asset -> Text,
-        fee_ppm -> Integer,
-        bonus_ppm -> Integer,
         grid -> BigInt,
         leader -> Nullable<Binary>,
         leader_until -> BigInt,
@@ -237,6 +235,7 @@ table! {
         token_hash -> Binary,
         active -> Bool,
         created_at -> BigInt,
+        available_until -> Nullable<BigInt>,
     }
 }
 
@@ -293,6 +292,9 @@ table! {
         classes -> Text,
         deadline -> Nullable<BigInt>,
         placed_at -> BigInt,
+        min_fill -> Integer,
+        short_leases -> Bool,
+        expires_at -> Nullable<BigInt>,
     }
 }
 
@@ -319,22 +321,89 @@ table! {
         tick -> BigInt,
         fence -> BigInt,
         at -> BigInt,
-        book -> Text,
-        result -> Text,
         unplaced -> Integer,
+        record -> Nullable<Binary>,
+        bids -> BigInt,
+        wanted -> BigInt,
+        offered -> BigInt,
+        sold -> BigInt,
+        welfare -> BigInt,
+        bound -> BigInt,
+        payments -> BigInt,
+        owner_surplus -> BigInt,
+        spread -> BigInt,
     }
 }
 
 table! {
-    cell_price (market_id, region_id, class_id, permits, tick) {
+    clearing_record (digest) {
+        digest -> Binary,
+        content -> Binary,
+    }
+}
+
+table! {
+    unplaced_fill (clearing_id, line) {
+        clearing_id -> Binary,
+        line -> Integer,
+        bid_id -> Binary,
+        region_id -> Text,
+        class_id -> Text,
+        lanes -> Integer,
+        reason -> Text,
+    }
+}
+
+table! {
+    cell_price (market_id, region_id, class_id, permits, stay, tick) {
         market_id -> Text,
         region_id -> Text,
         class_id -> Text,
         permits -> Integer,
+        stay -> Text,
         tick -> BigInt,
         at -> BigInt,
         price -> BigInt,
+        low -> BigInt,
+        high -> BigInt,
         lanes -> BigInt,
+        offered -> BigInt,
+    }
+}
+
+table! {
+    availability (market_id, region_id, class_id, hour) {
+        market_id -> Text,
+        region_id -> Text,
+        class_id -> Text,
+        hour -> BigInt,
+        ticks -> BigInt,
+        idle -> BigInt,
+        leased -> BigInt,
+        fewest -> BigInt,
+        most -> BigInt,
+    }
+}
+
+table! {
+    region_halt (region_id, halted_at) {
+        region_id -> Text,
+        halted_at -> BigInt,
+        halted_by -> Binary,
+        reason -> Text,
+        lifted_at -> Nullable<BigInt>,
+        lifted_by -> Nullable<Binary>,
+    }
+}
+
+table! {
+    fee_rate (market_id, from_at) {
+        market_id -> Text,
+        from_at -> BigInt,
+        fee_ppm -> Integer,
+        bonus_ppm -> Integer,
+        set_by -> Nullable<Binary>,
+        set_at -> BigInt,
     }
 }
 
@@ -383,15 +452,18 @@ allow_tables_to_appear_in_same_query!(
     account,
     asset,
     attempt,
+    availability,
     balance,
     bank_file,
     bid,
     blob,
     cell_price,
     clearing,
+    clearing_record,
     consent,
     deposit,
     entry,
+    fee_rate,
     hardware_class,
     hold,
     hold_event,
@@ -407,7 +479,9 @@ allow_tables_to_appear_in_same_query!(
     payout_account,
     presence,
     region,
+    region_halt,
     signing_key,
     task,
+    unplaced_fill,
     vehicle,
 );

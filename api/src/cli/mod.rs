@@ -4,6 +4,7 @@
 
 mod admin;
 mod ledger;
+mod market;
 mod serve;
 
 use std::process::ExitCode;
@@ -38,6 +39,9 @@ enum Command {
     /// Read the book.
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// Read the market's history.
+    #[command(subcommand)]
+    Market(market::Command),
     /// What only who runs the server may do.
     #[command(subcommand)]
     Admin(admin::Command),
@@ -110,6 +114,7 @@ fn run(cli: Cli) -> Result<Answer, Failure> {
             Ok(Answer::Done)
         }
         Command::Ledger(command) => command.run(cli.json),
+        Command::Market(command) => command.run(cli.json),
         Command::Admin(command) => command.run(cli.json),
         #[cfg(feature = "sandbox")]
         Command::Worker => std::process::exit(i32::from(worker() != ExitCode::SUCCESS)),

@@ -69,6 +69,32 @@ pub struct NewBid {
     #[garde(skip)]
     #[schema(value_type = Option<String>, format = "date-time")]
     pub deadline: Option<Timestamp>,
+    /// Fewest cars at a time that are of use: below it you get and pay none. The same as `lanes`:
+    /// all or none. While the job has so many, it takes any number more.
+    #[serde(default = "one")]
+    #[garde(skip)]
+    #[schema(minimum = 1, default = 1)]
+    pub min_fill: i32,
+    /// Whether cars will do that may leave before a full term of 15 minutes. If not, only those
+    /// that stay for it or, where the deadline is earlier, until then.
+    #[serde(default = "yes")]
+    #[garde(skip)]
+    #[schema(default = true)]
+    pub short_leases: bool,
+    /// When the bid takes no more cars; running leases go on. In force until the job ends if not
+    /// named.
+    #[serde(default)]
+    #[garde(skip)]
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub expires_at: Option<Timestamp>,
+}
+
+fn one() -> i32 {
+    1
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl NewJob {
@@ -78,7 +104,7 @@ impl NewJob {
             None => Err(Problem::new(Code::InvalidBody)
                 .at(pointer, "a SHA-256 in 64 lower-case hexadecimal digits")),
         };
-        let NewBid { max_price, lanes, budget, regions, classes, deadline } = self.bid;
+        let NewBid { max_price, lanes, budget, regions, classes, deadline, .. } = self.bid;
         if max_price.currency != budget.currency {
             return Err(Problem::new(Code::InvalidBody)
                 .at("/bid/max_price/currency", "the budget has another currency"));
@@ -101,6 +127,9 @@ impl NewJob {
                 regions,
                 classes,
                 deadline,
+                min_fill: self.bid.min_fill,
+                short_leases: self.bid.short_leases,
+                expires_at: self.bid.expires_at,
             },
         })
     }
@@ -148,6 +177,10 @@ struct Bid {
     classes: Vec<String>,
     #[schema(value_type = Option<String>, format = "date-time")]
     deadline: Option<Timestamp>,
+    min_fill: i32,
+    short_leases: bool,
+    #[schema(value_type = Option<String>, format = "date-time")]
+    expires_at: Option<Timestamp>,
 }
 
 impl From<JobView> for Job {
@@ -177,6 +210,9 @@ impl From<JobView> for Job {
                 regions: list(&bid.regions),
                 classes: list(&bid.classes),
                 deadline: bid.deadline,
+                min_fill: bid.min_fill,
+                short_leases: bid.short_leases,
+                expires_at: bid.expires_at,
             },
             spent: money(spent),
             held: money(held),

@@ -33,6 +33,8 @@ pub struct VehicleRow {
     pub token_hash: Vec<u8>,
     pub active: bool,
     pub created_at: Timestamp,
+    /// When the owner will want it; none: not known.
+    pub available_until: Option<Timestamp>,
 }
 
 impl VehicleRow {

@@ -41,11 +41,17 @@ fn check_bid(tx: &Tx<'_>, bid: &NewBid) -> Result<()> {
     if !(1..=MAX_LANES).contains(&bid.lanes) {
         return Err(Error::invalid("/bid/lanes", format!("1 to {MAX_LANES}")));
     }
+    if !(1..=bid.lanes).contains(&bid.min_fill) {
+        return Err(Error::invalid("/bid/min_fill", "1 to the lanes wanted"));
+    }
     if !bid.budget.is_positive() || bid.budget > Amount::MAX_INPUT {
         return Err(Error::invalid("/bid/budget", "more than 0"));
     }
     if bid.deadline.is_some_and(|deadline| deadline <= tx.now) {
         return Err(Error::invalid("/bid/deadline", "in the future"));
+    }
+    if bid.expires_at.is_some_and(|at| at <= tx.now) {
+        return Err(Error::invalid("/bid/expires_at", "in the future"));
     }
     Ok(())
 }

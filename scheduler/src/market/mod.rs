@@ -1,14 +1,28 @@
 //! The market: who leads it, and what happens in a tick.
 
 mod book;
+mod capacity;
+mod clearing;
+mod confirm;
+mod fee;
+mod figures;
+mod halt;
 mod leader;
 mod place;
+mod record;
+mod replay;
 mod snapshot;
+mod supply;
+mod term;
 mod tick;
 mod view;
 
+pub use fee::{FeeRate, fees, set_fee};
+pub use figures::Figures;
+pub use halt::{Halt, halt, halts, lift_halt};
 pub use leader::resign;
-pub use tick::{TickReport, tick};
+pub use replay::{Replay, replay, replay_page};
+pub use tick::{Draft, TickReport, commit, draft, tick};
 pub use view::{CellPrice, MarketView, history, list, prices};
 
 use store::Tx;
@@ -24,11 +38,21 @@ pub struct CellKey {
     pub class: String,
     /// The eligibility group: what the owners of its cars allow.
     pub permits: crate::Permits,
+    /// The availability window.
+    pub stay: crate::Stay,
 }
 
 /// The market's row, ours until the transaction ends: first in the order of locks.
 pub(crate) fn lock_market(tx: &mut Tx<'_>, market: &str) -> Result<()> {
     Ok(store::lock_row(tx.conn, "market", market)?)
+}
+
+/// Refuses a market that is none.
+fn known(tx: &mut Tx<'_>, id: &str) -> Result<()> {
+    use diesel::prelude::*;
+    use store::schema::market;
+    let found: i64 = market::table.find(id).count().get_result(tx.conn)?;
+    if found == 0 { Err(crate::Error::NotFound("market")) } else { Ok(()) }
 }
 
 /// The settlement asset of a market.

@@ -2,67 +2,104 @@
 
 use std::collections::HashMap;
 
-use pricing::Clearing;
+use pricing::{Clearing, Fill};
 use sha2::{Digest, Sha256};
-use store::{Amount, JobId, VehicleId};
+use store::{Amount, BidId, JobId, VehicleId};
 
 use super::CellKey;
-use super::book::{OpenBook, ask, cell_of};
-use super::leader::MarketRow;
-use super::snapshot::IdleCar;
-use crate::{Error, Result};
+use super::book::{OpenBook, Terms};
+use super::leader::Reign;
+use super::snapshot::Snapshot;
+use super::supply::{ask, cell_of, lease_s};
+use super::term::plan_term;
+use crate::{Config, Error, NoCar, Result};
 
 /// A car let to a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Placement {
+    pub bid: BidId,
     pub job: JobId,
+    /// Where in the open book's cells it is.
+    pub cell: usize,
     pub vehicle: VehicleId,
     pub price: Amount,
     pub term_s: i32,
 }
 
-/// Chooses the cars. The second figure counts the lanes that found none: it is reported, not
-/// forced, and is zero while cells hold only what may lawfully be placed.
+/// A lane that was sold and found no lawful car.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unplaced {
+    pub bid: BidId,
+    pub cell: usize,
+    pub reason: NoCar,
+}
+
+/// Chooses the cars.
+///
+/// # Errors
+/// [`Error::Clearing`] if a fill has no car in the snapshot that it was made from: cells hold only
+/// what may lawfully be placed, so that cannot be.
 pub(super) fn choose_cars(
-    market: &MarketRow,
+    reign: &Reign,
     open: &OpenBook,
     clearing: &Clearing,
-    cars: &[IdleCar],
-) -> Result<(Vec<Placement>, i32)> {
-    let mut queues = queues(market, cars)?;
+    snapshot: &Snapshot,
+    config: &Config,
+) -> Result<Vec<Placement>> {
+    let fault = || Error::Clearing("a fill of nothing that was in the book".to_owned());
+    let mut queues = queues(reign, snapshot, config)?;
     let mut placements = Vec::new();
-    let mut unplaced = 0;
-    for fill in &clearing.fills {
-        let price = clearing.cells.iter().find(|cell| cell.cell == fill.cell);
-        let price = price.and_then(|cell| cell.price);
-        let key = usize::try_from(fill.cell).ok().and_then(|cell| open.cells.get(cell));
-        let terms = open.terms.get(&fill.bid);
-        let (Some(price), Some(key), Some(terms)) = (price, key, terms) else {
-            return Err(Error::Clearing("a fill of nothing that was in the book".to_owned()));
-        };
-        for _ in 0..fill.lanes {
-            match queues.get_mut(key).and_then(|queue| pop_below(queue, price)) {
-                Some(vehicle) => placements.push(Placement {
-                    job: terms.job,
-                    vehicle,
-                    price: Amount(price),
-                    term_s: terms.term_s,
-                }),
-                None => unplaced += 1,
+    for fills in clearing.fills.chunk_by(|a, b| a.bid == b.bid) {
+        let won = won(open, clearing, fills).ok_or_else(fault)?;
+        let terms = open.terms.get(&fills[0].bid).ok_or_else(fault)?;
+        let rates: Vec<(i64, i64)> = won.iter().map(|won| (won.price, won.lanes)).collect();
+        let bearable_s = plan_term(terms.free, terms.wanted, &rates, config.term_s, config);
+        for Won { cell, price, lanes } in won {
+            let key = &open.cells[cell];
+            let term_s = bearable_s.min(lease_s(key.stay, config)).min(until(terms, snapshot));
+            for _ in 0..lanes {
+                let queue = queues.get_mut(key).ok_or_else(fault)?;
+                let vehicle = pop_below(queue, price).ok_or_else(fault)?;
+                let (bid, job, price) = (terms.bid, terms.job, Amount(price));
+                placements.push(Placement { bid, job, cell, vehicle, price, term_s });
             }
         }
     }
-    Ok((placements, unplaced))
+    Ok(placements)
+}
+
+struct Won {
+    cell: usize,
+    price: i64,
+    lanes: i64,
+}
+
+fn won(open: &OpenBook, clearing: &Clearing, fills: &[Fill]) -> Option<Vec<Won>> {
+    let won = fills.iter().map(|fill| {
+        let cell = usize::try_from(fill.cell).ok().filter(|cell| *cell < open.cells.len())?;
+        // The clearing has every cell of the book, by id, which counts up from 0.
+        let price = clearing.cells.get(cell)?.price?;
+        Some(Won { cell, price, lanes: fill.lanes.into() })
+    });
+    won.collect()
+}
+
+/// No lease is longer than the job may run.
+fn until(terms: &Terms, snapshot: &Snapshot) -> i32 {
+    let left_us = terms.deadline.map_or(i64::MAX, |deadline| deadline.since(snapshot.now));
+    i32::try_from(left_us / 1_000_000).unwrap_or(i32::MAX).max(1)
 }
 
 type Queue = Vec<(i64, [u8; 32], VehicleId)>;
 
 /// Each cell's cars, the last to take first.
-fn queues(market: &MarketRow, cars: &[IdleCar]) -> Result<HashMap<CellKey, Queue>> {
+fn queues(reign: &Reign, snapshot: &Snapshot, config: &Config) -> Result<HashMap<CellKey, Queue>> {
     let mut queues: HashMap<CellKey, Queue> = HashMap::new();
-    for car in cars {
-        let rank = (ask(market, car.reserve)?, tie(market.tick, car.id), car.id);
-        queues.entry(cell_of(car)).or_default().push(rank);
+    for car in &snapshot.cars {
+        if let Some(key) = cell_of(car, snapshot.now, config) {
+            let rank = (ask(reign, car.reserve)?, tie(reign.row.tick, car.id), car.id);
+            queues.entry(key).or_default().push(rank);
+        }
     }
     for queue in queues.values_mut() {
         queue.sort_unstable_by(|a, b| b.cmp(a));

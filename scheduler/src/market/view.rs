@@ -5,8 +5,10 @@ use diesel::prelude::*;
 use store::schema::{cell_price, market, region};
 use store::{Amount, Timestamp, Tx};
 
+use super::fee::rate_now;
+use super::known;
 use super::leader::MarketRow;
-use crate::{Error, Result};
+use crate::{Result, Stay};
 
 #[derive(Clone, Debug)]
 pub struct MarketView {
@@ -25,11 +27,16 @@ pub struct CellPrice {
     pub region: String,
     pub class: String,
     pub permits: i32,
+    pub stay: Stay,
     pub tick: i64,
     pub at: Timestamp,
-    /// Per lane-hour.
+    /// Per lane-hour; with the least and the greatest that would have cleared.
     pub price: Amount,
+    pub low: Amount,
+    pub high: Amount,
+    /// Lanes sold, and offered.
     pub lanes: i64,
+    pub offered: i64,
 }
 
 pub fn list(tx: &mut Tx<'_>) -> Result<Vec<MarketView>> {
@@ -41,11 +48,12 @@ pub fn list(tx: &mut Tx<'_>) -> Result<Vec<MarketView>> {
                 .order(region::id)
                 .select(region::id)
                 .load(tx.conn)?;
+            let rate = rate_now(tx, &row.id)?;
             Ok(MarketView {
                 id: row.id,
                 asset: row.asset,
-                fee_ppm: row.fee_ppm,
-                bonus_ppm: row.bonus_ppm,
+                fee_ppm: rate.fee_ppm,
+                bonus_ppm: rate.bonus_ppm,
                 regions,
             })
         })
@@ -59,21 +67,27 @@ pub fn list(tx: &mut Tx<'_>) -> Result<Vec<MarketView>> {
 pub fn prices(tx: &mut Tx<'_>, market: &str) -> Result<Vec<CellPrice>> {
     known(tx, market)?;
     // The last tick of each cell first: the history grows for ever, the cells do not.
-    type Cell = (String, String, i32, Option<i64>);
+    type Cell = (String, String, i32, Stay, Option<i64>);
     let cells: Vec<Cell> = cell_price::table
         .filter(cell_price::market_id.eq(market))
-        .group_by((cell_price::region_id, cell_price::class_id, cell_price::permits))
-        .order((cell_price::region_id, cell_price::class_id, cell_price::permits))
+        .group_by((
+            cell_price::region_id,
+            cell_price::class_id,
+            cell_price::permits,
+            cell_price::stay,
+        ))
+        .order((cell_price::region_id, cell_price::class_id, cell_price::permits, cell_price::stay))
         .select((
             cell_price::region_id,
             cell_price::class_id,
             cell_price::permits,
+            cell_price::stay,
             max(cell_price::tick),
         ))
         .load(tx.conn)?;
     let mut latest = Vec::with_capacity(cells.len());
-    for (region, class, permits, tick) in cells {
-        let key = (market, region, class, permits, tick.unwrap_or_default());
+    for (region, class, permits, stay, tick) in cells {
+        let key = (market, region, class, permits, stay, tick.unwrap_or_default());
         latest.push(cell_price::table.find(key).first(tx.conn)?);
     }
     Ok(latest)
@@ -94,9 +108,4 @@ pub fn history(
         .limit(limit)
         .load(tx.conn)?;
     Ok(rows)
-}
-
-fn known(tx: &mut Tx<'_>, id: &str) -> Result<()> {
-    let found: i64 = market::table.find(id).count().get_result(tx.conn)?;
-    if found == 0 { Err(Error::NotFound("market")) } else { Ok(()) }
 }
