@@ -79,6 +79,10 @@ pub struct Config {
     #[arg(long, env = "DRIVEWAY_TICK_MS", default_value_t = 10_000, value_name = "MS",
           value_parser = clap::value_parser!(u32).range(50..=600_000))]
     pub tick_ms: u32,
+    /// Most of a market's cars that one customer may have at a time, percent.
+    #[arg(long, env = "DRIVEWAY_SHARE_CAP", default_value_t = 100, value_name = "PERCENT",
+          value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub share_cap: u32,
     #[arg(skip)]
     pub scheduler: scheduler::Config,
 }
@@ -96,6 +100,7 @@ impl Config {
             mail_from: "Driveway <no-reply@localhost>".to_owned(),
             workers: None,
             tick_ms: 10_000,
+            share_cap: 100,
             scheduler: scheduler::Config::default(),
         }
     }

@@ -150,7 +150,7 @@ pub struct Job {
     #[schema(value_type = String)]
     data_class: DataClass,
     tasks: TaskCounts,
-    bid: Bid,
+    pub(super) bid: Bid,
     /// What was paid of the budget.
     spent: Money,
     /// What of the budget is still held on your wallet.
@@ -169,7 +169,7 @@ struct TaskCounts {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Bid {
+pub struct Bid {
     max_price: Money,
     lanes: i32,
     budget: Money,

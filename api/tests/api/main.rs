@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod app;
+mod explain;
 mod mail;
 mod refusals;
 mod replay;

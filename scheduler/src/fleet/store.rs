@@ -118,6 +118,11 @@ pub(crate) fn load_vehicle(tx: &mut Tx<'_>, id: VehicleId) -> Result<Option<Vehi
     Ok(vehicle::table.find(id).first(tx.conn).optional()?)
 }
 
+/// The market that the car's region belongs to.
+pub(crate) fn market_of(tx: &mut Tx<'_>, car: &VehicleRow) -> Result<String> {
+    Ok(region::table.find(&car.region_id).select(region::market_id).first(tx.conn)?)
+}
+
 pub(super) fn load_page(
     tx: &mut Tx<'_>,
     owner: PartyId,

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use store::schema::{blob, hardware_class, market, region};
 use store::{Amount, PartyId, Tx};
 
-use super::{NewBid, NewJob};
+use super::{BidChange, NewBid, NewJob};
 use crate::fleet::MAX_PRICE;
 use crate::{Error, Result};
 
@@ -33,11 +33,23 @@ pub(super) fn check(tx: &mut Tx<'_>, customer: PartyId, new: &NewJob) -> Result<
     Ok(asset)
 }
 
-fn check_bid(tx: &Tx<'_>, bid: &NewBid) -> Result<()> {
-    if !bid.price.is_positive() || bid.price > MAX_PRICE {
-        let why = format!("more than 0, at most {MAX_PRICE} per hour");
-        return Err(Error::invalid("/bid/max_price", why));
+fn check_price(pointer: &'static str, price: Amount) -> Result<()> {
+    match price.is_positive() && price <= MAX_PRICE {
+        true => Ok(()),
+        false => Err(Error::invalid(pointer, format!("more than 0, at most {MAX_PRICE} per hour"))),
     }
+}
+
+/// Checks what a customer wants to change of a live bid.
+pub(super) fn check_change(tx: &Tx<'_>, change: &BidChange) -> Result<()> {
+    if change.expires_at.is_some_and(|at| at <= tx.now) {
+        return Err(Error::invalid("/expires_at", "in the future"));
+    }
+    change.price.map_or(Ok(()), |price| check_price("/max_price", price))
+}
+
+fn check_bid(tx: &Tx<'_>, bid: &NewBid) -> Result<()> {
+    check_price("/bid/max_price", bid.price)?;
     if !(1..=MAX_LANES).contains(&bid.lanes) {
         return Err(Error::invalid("/bid/lanes", format!("1 to {MAX_LANES}")));
     }

@@ -181,6 +181,19 @@ fn insert_bid(tx: &mut Tx<'_>, job_id: JobId, new: &NewBid) -> Result<()> {
     Ok(())
 }
 
+pub(super) fn update_bid(
+    tx: &mut Tx<'_>,
+    id: BidId,
+    price: Amount,
+    expires_at: Option<Timestamp>,
+    placed_at: Timestamp,
+) -> Result<()> {
+    diesel::update(bid::table.find(id))
+        .set((bid::price.eq(price), bid::expires_at.eq(expires_at), bid::placed_at.eq(placed_at)))
+        .execute(tx.conn)?;
+    Ok(())
+}
+
 /// Rows a statement: well under both databases' limits of bound values.
 const CHUNK: usize = 500;
 

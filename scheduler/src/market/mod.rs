@@ -4,10 +4,12 @@ mod book;
 mod capacity;
 mod clearing;
 mod confirm;
+mod explain;
 mod fee;
 mod figures;
 mod halt;
 mod leader;
+mod offer;
 mod place;
 mod record;
 mod replay;
@@ -15,14 +17,21 @@ mod snapshot;
 mod supply;
 mod term;
 mod tick;
+mod ticks;
 mod view;
 
+pub use explain::{
+    BidOutcome, CellOutcome, Fate, LostFill, MAX_CELLS, SetterView, TickRef, Why, explain_bid,
+};
 pub use fee::{FeeRate, fees, set_fee};
 pub use figures::Figures;
 pub use halt::{Halt, halt, halts, lift_halt};
 pub use leader::resign;
+pub use offer::{Offer, Standing, Unsold, explain_vehicle};
+pub use pricing::Reason;
 pub use replay::{Replay, replay, replay_page};
 pub use tick::{Draft, TickReport, commit, draft, tick};
+pub use ticks::{TickView, ticks};
 pub use view::{CellPrice, MarketView, history, list, prices};
 
 use store::Tx;
