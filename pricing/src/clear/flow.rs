@@ -74,7 +74,12 @@ impl<'a> Flow<'a> {
         let slots = self.index.slots_of(bid);
         let held: Vec<u32> = self.lots.held[slots.clone()].to_vec();
         slots.clone().zip(&held).for_each(|(slot, held)| self.lots.shrink(slot, *held));
-        let reach = Reach::settled(self.reach.cost.clone(), upward(self.index, &self.lots));
+        let mut reach = self.reach.clone();
+        let ways = upward(self.index, &self.lots);
+        let cells = self.index.slots[slots.clone()].iter().map(|slot| slot.cell as usize);
+        let closed = |cell: &usize| reach.cost_now(*cell, ways) != reach.cost[*cell];
+        let roots: Vec<usize> = cells.filter(closed).collect();
+        reach.repair(&roots, ways);
         slots.zip(&held).for_each(|(slot, held)| self.lots.grow(slot, *held));
         reach
     }

@@ -34,8 +34,6 @@ pub(super) struct Index<'a> {
     /// Per arc, by cell and then by the cell it leads to, where it leads: to a cell that some bid
     /// accepts together with the first.
     to: Vec<u32>,
-    /// Per arc, the arc the other way.
-    reverse: Vec<u32>,
     /// `first_arc[c]..first_arc[c + 1]` are the arcs from cell `c`.
     first_arc: Vec<usize>,
     /// Per pair of cells, the arc or [`NO_ARC`].
@@ -52,7 +50,6 @@ impl<'a> Index<'a> {
         let (slots, first) = slots(&cells, &bids);
         let mut index = Index {
             to: Vec::new(),
-            reverse: Vec::new(),
             first_arc: vec![0],
             arcs: vec![NO_ARC; cells.len() * cells.len()],
             cells,
@@ -79,17 +76,9 @@ impl<'a> Index<'a> {
         self.to.len()
     }
 
-    pub fn arcs_from(&self, cell: usize) -> std::ops::Range<usize> {
-        self.first_arc[cell]..self.first_arc[cell + 1]
-    }
-
     /// The cells that some bid accepts together with this one, ascending.
     pub fn near(&self, cell: usize) -> &[u32] {
-        &self.to[self.arcs_from(cell)]
-    }
-
-    pub fn reverse(&self, arc: usize) -> usize {
-        self.reverse[arc] as usize
+        &self.to[self.first_arc[cell]..self.first_arc[cell + 1]]
     }
 
     /// The slot of the same bid in another of its cells.
@@ -124,10 +113,6 @@ impl<'a> Index<'a> {
             }
             self.first_arc.push(self.to.len());
         }
-        self.reverse = (0..n)
-            .flat_map(|from| self.near(from).iter().map(move |to| (from, *to)))
-            .map(|(from, to)| self.arcs[to as usize * n + from])
-            .collect();
     }
 }
 

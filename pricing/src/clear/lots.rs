@@ -22,9 +22,9 @@ pub(super) struct Lots<'a> {
     weakest: Vec<BinaryHeap<u32>>,
     /// Per arc, (gain, lot) of the lots that may take it.
     movers: Vec<BinaryHeap<(Price, u32)>>,
-    /// Per arc, the gain on top, or [`NO_MOVE`].
+    /// Per pair of cells, from and to, the gain on top, or [`NO_MOVE`].
     pub gain: Vec<Price>,
-    /// Per arc, the gain of the arc the other way.
+    /// The same per pair of cells, to and from.
     pub gain_back: Vec<Price>,
     /// Per cell, the cost of its next unsold lane or of its weakest holder's.
     pub exits: Vec<Cost>,
@@ -41,8 +41,8 @@ impl<'a> Lots<'a> {
             next: index.levels.iter().map(|levels| (0, levels[0].lanes)).collect(),
             weakest: vec![BinaryHeap::new(); cells],
             movers: vec![BinaryHeap::new(); index.arc_count()],
-            gain: vec![NO_MOVE; index.arc_count()],
-            gain_back: vec![NO_MOVE; index.arc_count()],
+            gain: vec![NO_MOVE; cells * cells],
+            gain_back: vec![NO_MOVE; cells * cells],
             exits: vec![Cost::NEVER; cells],
         };
         (0..cells).for_each(|cell| lots.update_exit(cell));
@@ -180,12 +180,11 @@ impl<'a> Lots<'a> {
             self.weakest[cell].push(slot as u32);
             for other in index.slots_of(here.bid as usize).filter(|o| *o != slot) {
                 let there = &index.slots[other];
-                let arc = index.arc(cell, there.cell as usize);
+                let to = there.cell as usize;
                 let gain = there.value - here.value;
-                self.movers[arc].push((gain, slot as u32));
-                if gain > self.gain[arc] {
-                    self.gain[arc] = gain;
-                    self.gain_back[index.reverse(arc)] = gain;
+                self.movers[index.arc(cell, to)].push((gain, slot as u32));
+                if gain > self.gain[cell * self.exits.len() + to] {
+                    self.set_gain(cell, to, gain);
                 }
             }
             self.held[slot] = amount;
@@ -200,20 +199,24 @@ impl<'a> Lots<'a> {
         if self.held[slot] > 0 || amount == 0 {
             return;
         }
-        let (index, held) = (self.index, &self.held);
+        let index = self.index;
         let here = &index.slots[slot];
         let cell = here.cell as usize;
-        drop_ceased(&mut self.weakest[cell], |lot| held[*lot as usize] > 0);
+        drop_ceased(&mut self.weakest[cell], |lot| self.held[*lot as usize] > 0);
         for other in index.slots_of(here.bid as usize).filter(|o| *o != slot) {
-            let arc = index.arc(cell, index.slots[other].cell as usize);
-            drop_ceased(&mut self.movers[arc], |(_, lot)| held[*lot as usize] > 0);
-            let gain = self.movers[arc].peek().map_or(NO_MOVE, |(gain, _)| *gain);
-            if gain != self.gain[arc] {
-                self.gain[arc] = gain;
-                self.gain_back[index.reverse(arc)] = gain;
-            }
+            let to = index.slots[other].cell as usize;
+            let movers = &mut self.movers[index.arc(cell, to)];
+            drop_ceased(movers, |(_, lot)| self.held[*lot as usize] > 0);
+            let gain = movers.peek().map_or(NO_MOVE, |(gain, _)| *gain);
+            self.set_gain(cell, to, gain);
         }
         self.update_exit(cell);
+    }
+
+    fn set_gain(&mut self, from: usize, to: usize, gain: Price) {
+        let cells = self.exits.len();
+        self.gain[from * cells + to] = gain;
+        self.gain_back[to * cells + from] = gain;
     }
 }
 

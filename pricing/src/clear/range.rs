@@ -34,9 +34,8 @@ pub(super) fn ranges(index: &Index, flow: &Flow) -> Vec<Range> {
         if std::mem::replace(&mut settled[cell], true) {
             continue;
         }
-        let gains = &flow.lots.gain[index.arcs_from(cell)];
-        for (&to, &gain) in index.near(cell).iter().zip(gains).filter(|(_, g)| **g != NO_MOVE) {
-            let to = to as usize;
+        let gains = &flow.lots.gain[cell * hi.len()..][..hi.len()];
+        for (to, &gain) in gains.iter().enumerate().filter(|(_, gain)| **gain != NO_MOVE) {
             let narrowed = width[cell] + (hi[to] - gain - hi[cell]);
             if narrowed < width[to] {
                 width[to] = narrowed;

@@ -1,8 +1,5 @@
 //! Least costs over cells: a shortest-path forest whose costs only ever rise.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use super::cost::{Cost, Rise};
 use super::index::Index;
 use crate::price::Price;
@@ -27,7 +24,8 @@ pub(super) struct Reach {
 }
 
 /// The graph in one of its two directions: what a cell costs by itself, and what is gained by
-/// going on, per arc from the cell where the cost arises and per arc from the cell gone on to.
+/// going on, per pair of cells: the row is the cell where the cost arises (`onward`), or the cell
+/// gone on to (`backward`).
 #[derive(Clone, Copy)]
 pub(super) struct Ways<'a> {
     pub index: &'a Index<'a>,
@@ -40,8 +38,8 @@ impl Reach {
     /// All costs anew; `below` is under each of them and consistent, as potentials must be.
     pub fn settled(below: Vec<Cost>, ways: Ways) -> Reach {
         let mut reach = Reach { via: vec![Via::Exit; below.len()], cost: below };
-        let mut open = vec![true; reach.cost.len()];
-        reach.settle(&mut open, ways);
+        let open = vec![true; reach.cost.len()];
+        reach.settle(&open, ways);
         reach
     }
 
@@ -50,7 +48,7 @@ impl Reach {
         match self.via[cell] {
             Via::Exit => ways.exits[cell],
             Via::Cell(to) => {
-                let gain = ways.onward[ways.index.arc(cell, to as usize)];
+                let gain = ways.onward[cell * self.via.len() + to as usize];
                 let cost = self.cost[to as usize];
                 let is_open = gain != NO_MOVE && !cost.is_never();
                 if is_open { cost.before_move(gain) } else { Cost::NEVER }
@@ -61,8 +59,8 @@ impl Reach {
     /// Settles anew the given cells and those whose way leads through them.
     pub fn repair(&mut self, roots: &[usize], ways: Ways) {
         if !roots.is_empty() {
-            let mut open = self.leading_to(roots);
-            self.settle(&mut open, ways);
+            let open = self.leading_to(roots);
+            self.settle(&open, ways);
         }
     }
 
@@ -89,52 +87,85 @@ impl Reach {
     }
 
     /// Computes the costs of the open cells anew, given that they can only have risen. Dijkstra,
-    /// ordered by the rise.
-    fn settle(&mut self, open: &mut [bool], ways: Ways) {
-        let cells: Vec<usize> = (0..open.len()).filter(|cell| open[*cell]).collect();
-        let before: Vec<Cost> = cells.iter().map(|cell| self.cost[*cell]).collect();
-        // Until it is known again, an open cell leads nowhere.
-        cells.iter().for_each(|cell| self.cost[*cell] = Cost::NEVER);
-        let mut queue: BinaryHeap<Reverse<(Rise, usize)>> = BinaryHeap::new();
-        let mut found = vec![(Cost::NEVER, Via::Exit); cells.len()];
-        let mut place = vec![0_u32; open.len()];
-        for (at, &cell) in cells.iter().enumerate() {
-            place[cell] = at as u32;
-            let mut best = (ways.exits[cell], Via::Exit);
-            let arcs = ways.index.arcs_from(cell);
-            for (&to, &gain) in ways.index.near(cell).iter().zip(&ways.onward[arcs]) {
-                let cost = self.cost[to as usize];
+    /// ordered by the rise, without a heap: most pairs of cells are near, so that each settled cell
+    /// looks at all that are left anyway.
+    fn settle(&mut self, open: &[bool], ways: Ways) {
+        let mut left = self.entered(open, ways);
+        let n = open.len();
+        let mut least = least_rise(&left);
+        while least < left.len() {
+            let Pending { cell, found, via, .. } = left.swap_remove(least);
+            self.via[cell] = via;
+            least = 0;
+            if found.is_never() {
+                least = least_rise(&left);
+                continue;
+            }
+            self.cost[cell] = found;
+            let gains = &ways.backward[cell * n..][..n];
+            let mut least_rise = (i64::MAX, i64::MAX);
+            for (at, pending) in left.iter_mut().enumerate() {
+                let gain = gains[pending.cell];
                 // Nearly always decided by the value alone.
-                if cost.value - gain <= best.0.value && cost.before_move(gain) < best.0 {
-                    best = (cost.before_move(gain), Via::Cell(to));
+                if found.value - gain <= pending.found.value {
+                    pending.offer(found.before_move(gain), Via::Cell(cell as u32));
                 }
-            }
-            found[at] = best;
-            queue.push(Reverse((best.0.above(before[at]), at)));
-        }
-        while let Some(Reverse((_, at))) = queue.pop() {
-            let cell = cells[at];
-            if !std::mem::replace(&mut open[cell], false) {
-                continue;
-            }
-            let (cost, via) = found[at];
-            (self.cost[cell], self.via[cell]) = (cost, via);
-            if cost.is_never() {
-                self.cost[cell] = Cost::NEVER;
-                continue;
-            }
-            let arcs = ways.index.arcs_from(cell);
-            for (&from, &gain) in ways.index.near(cell).iter().zip(&ways.backward[arcs]) {
-                if !open[from as usize] {
-                    continue;
-                }
-                let there = place[from as usize] as usize;
-                let cost = cost.before_move(gain);
-                if cost < found[there].0 {
-                    found[there] = (cost, Via::Cell(cell as u32));
-                    queue.push(Reverse((cost.above(before[there]), there)));
+                if pending.rise < least_rise {
+                    (least, least_rise) = (at, pending.rise);
                 }
             }
         }
     }
+
+    /// The open cells, with the best that their exits and the other cells offer. Until it is known
+    /// again, the cost of an open cell is never.
+    fn entered(&mut self, open: &[bool], ways: Ways) -> Vec<Pending> {
+        let n = open.len();
+        let (mut left, mut settled) = (Vec::new(), Vec::new());
+        for cell in 0..n {
+            if open[cell] {
+                let before = std::mem::replace(&mut self.cost[cell], Cost::NEVER);
+                let exit = ways.exits[cell];
+                let rise = exit.above(before);
+                left.push(Pending { cell, before, found: exit, via: Via::Exit, rise });
+            } else {
+                settled.push(cell as u32);
+            }
+        }
+        for pending in &mut left {
+            let gains = &ways.onward[pending.cell * n..][..n];
+            let near = ways.index.near(pending.cell);
+            for &to in if near.len() < settled.len() { near } else { &settled } {
+                let (cost, gain) = (self.cost[to as usize], gains[to as usize]);
+                if cost.value - gain <= pending.found.value {
+                    pending.offer(cost.before_move(gain), Via::Cell(to));
+                }
+            }
+        }
+        left
+    }
+}
+
+/// A cell whose cost is about to be found.
+struct Pending {
+    cell: usize,
+    before: Cost,
+    /// The least found so far, how, and how far it is above what was before.
+    found: Cost,
+    via: Via,
+    rise: Rise,
+}
+
+impl Pending {
+    fn offer(&mut self, cost: Cost, via: Via) {
+        if cost < self.found {
+            (self.found, self.via, self.rise) = (cost, via, cost.above(self.before));
+        }
+    }
+}
+
+/// The position of the first of the least risen; 0 if there is none.
+fn least_rise(left: &[Pending]) -> usize {
+    let least = left.iter().enumerate().min_by_key(|(_, pending)| pending.rise);
+    least.map_or(0, |(at, _)| at)
 }
