@@ -10,7 +10,7 @@ use crate::price::Price;
 pub const MAX_PRICE: Price = 1_000_000_000_000_000;
 /// Fastest hardware class: a hundred times hw4.
 pub const MAX_SPEED_PPM: u32 = 100_000_000;
-/// Most cells of a book. Memory grows with the square of it (4 bytes a pair, 32 more for a pair
+/// Most cells of a book. Memory grows with the square of it (20 bytes a pair, 28 more for a pair
 /// that some bid accepts).
 pub const MAX_CELLS: usize = 2_048;
 /// Most bids of a book.

@@ -42,6 +42,8 @@
 //! this crate ([`lane_value`] and the price rule).
 #![deny(clippy::float_arithmetic)]
 
+#[cfg(feature = "bench")]
+pub mod bench;
 mod book;
 mod check;
 mod clear;

@@ -31,10 +31,13 @@ pub(super) struct Index<'a> {
     pub slots: Vec<Slot>,
     /// `slots[first[b]..first[b + 1]]` are those of bid `b`.
     first: Vec<usize>,
-    /// Per cell, the cells that some bid accepts together with it, ascending.
-    pub near: Vec<Vec<u32>>,
+    /// Per arc, by cell and then by the cell it leads to, where it leads: to a cell that some bid
+    /// accepts together with the first.
+    to: Vec<u32>,
+    /// `first_arc[c]..first_arc[c + 1]` are the arcs from cell `c`.
+    first_arc: Vec<usize>,
+    /// Per pair of cells, the arc or [`NO_ARC`].
     arcs: Vec<u32>,
-    pub arc_count: usize,
 }
 
 impl<'a> Index<'a> {
@@ -46,9 +49,9 @@ impl<'a> Index<'a> {
         let levels = cells.iter().map(|cell| ladder(&cell.levels)).collect();
         let (slots, first) = slots(&cells, &bids);
         let mut index = Index {
-            near: vec![Vec::new(); cells.len()],
+            to: Vec::new(),
+            first_arc: vec![0],
             arcs: vec![NO_ARC; cells.len() * cells.len()],
-            arc_count: 0,
             cells,
             levels,
             bids,
@@ -67,6 +70,15 @@ impl<'a> Index<'a> {
     /// The number of the arc from one cell to another; only for cells that are near.
     pub fn arc(&self, from: usize, to: usize) -> usize {
         self.arcs[from * self.cells.len() + to] as usize
+    }
+
+    pub fn arc_count(&self) -> usize {
+        self.to.len()
+    }
+
+    /// The cells that some bid accepts together with this one, ascending.
+    pub fn near(&self, cell: usize) -> &[u32] {
+        &self.to[self.first_arc[cell]..self.first_arc[cell + 1]]
     }
 
     /// The slot of the same bid in another of its cells.
@@ -95,11 +107,11 @@ impl<'a> Index<'a> {
         for from in 0..n {
             for to in (0..n).filter(|to| *to != from) {
                 if together[from * words + to / 64] >> (to % 64) & 1 == 1 {
-                    self.near[from].push(to as u32);
-                    self.arcs[from * n + to] = self.arc_count as u32;
-                    self.arc_count += 1;
+                    self.arcs[from * n + to] = self.to.len() as u32;
+                    self.to.push(to as u32);
                 }
             }
+            self.first_arc.push(self.to.len());
         }
     }
 }

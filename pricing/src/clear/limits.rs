@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::flow::Flow;
 use super::index::Index;
+use super::lots::Lots;
 use crate::book::{Bid, Book};
 use crate::price::Price;
 
@@ -66,14 +66,14 @@ impl<'a> Limits<'a> {
 
     /// Lowers the limits of bids that hold what they must not at these prices (per cell): caps; if those hold, budgets; if
     /// those hold, min fills. Returns the bids concerned; none if all is well.
-    pub fn shrink(&mut self, flow: &Flow, prices: &[Price]) -> Vec<usize> {
+    pub fn shrink(&mut self, lots: &Lots, prices: &[Price]) -> Vec<usize> {
         self.round += 1;
-        let mut shrunk = self.shrink_to_caps(flow);
+        let mut shrunk = self.shrink_to_caps(lots);
         if shrunk.is_empty() {
-            shrunk = self.shrink_to_budgets(flow, prices);
+            shrunk = self.shrink_to_budgets(lots, prices);
         }
         if shrunk.is_empty() {
-            shrunk = self.reject(flow);
+            shrunk = self.reject(lots);
         }
         shrunk
     }
@@ -85,10 +85,10 @@ impl<'a> Limits<'a> {
 
     /// A customer above its cap keeps what its best-ranked bids hold, up to the cap, and no bid of
     /// its may win more: so that it never comes here twice.
-    fn shrink_to_caps(&mut self, flow: &Flow) -> Vec<usize> {
+    fn shrink_to_caps(&mut self, lots: &Lots) -> Vec<usize> {
         let mut shrunk = Vec::new();
         for (cap, bids) in std::mem::take(&mut self.groups) {
-            let held = |bid: usize| u64::from(flow.held_by(bid));
+            let held = |bid: usize| u64::from(lots.held_by(bid));
             if bids.iter().map(|bid| held(*bid)).sum::<u64>() <= cap {
                 self.groups.push((cap, bids));
                 continue;
@@ -107,12 +107,12 @@ impl<'a> Limits<'a> {
         shrunk
     }
 
-    fn shrink_to_budgets(&mut self, flow: &Flow, prices: &[Price]) -> Vec<usize> {
+    fn shrink_to_budgets(&mut self, lots: &Lots, prices: &[Price]) -> Vec<usize> {
         let mut shrunk = Vec::new();
         for at in 0..self.budgeted.len() {
             let bid = self.budgeted[at];
             let Some(budget) = self.index.bids[bid].budget else { continue };
-            let (held, cost) = flow.cost_of(bid, prices);
+            let (held, cost) = lots.cost_of(bid, prices);
             if cost > i128::from(budget) {
                 let lanes = match self.round {
                     ..=GENTLE_ROUNDS => i128::from(held) * i128::from(budget) / cost,
@@ -133,11 +133,11 @@ impl<'a> Limits<'a> {
     }
 
     /// Rejects the worse-ranked half of the bids that hold less than their min fill.
-    fn reject(&mut self, flow: &Flow) -> Vec<usize> {
+    fn reject(&mut self, lots: &Lots) -> Vec<usize> {
         let fewest = u32::from(self.round <= 2 * GENTLE_ROUNDS);
         let fails = |bid: &usize| {
             self.lanes[*bid] > 0
-                && (fewest..self.index.bids[*bid].min_fill).contains(&flow.held_by(*bid))
+                && (fewest..self.index.bids[*bid].min_fill).contains(&lots.held_by(*bid))
         };
         let mut failing: Vec<usize> = self.lumpy.iter().copied().filter(fails).collect();
         if self.round <= GENTLE_ROUNDS {
@@ -152,11 +152,11 @@ impl<'a> Limits<'a> {
     /// Serves bids that were rejected whole from unsold lanes that ask for no more than the price,
     /// in the cells that suit them best, by rank: nothing changes for anybody else, nor do prices.
     /// Returns whether any was served.
-    pub fn top_up(&mut self, flow: &mut Flow, prices: &[Price]) -> bool {
+    pub fn top_up(&mut self, lots: &mut Lots, prices: &[Price]) -> bool {
         let mut served = false;
         for at in 0..self.lumpy.len() {
             let bid = self.lumpy[at];
-            if self.why[bid] != Why::MinFill || flow.held_by(bid) > 0 {
+            if self.why[bid] != Why::MinFill || lots.held_by(bid) > 0 {
                 continue;
             }
             let Bid { lanes, min_fill, budget, .. } = *self.index.bids[bid];
@@ -167,7 +167,7 @@ impl<'a> Limits<'a> {
             let slots = best_slots(self.index, bid, prices);
             let left = |slot: usize| {
                 let cell = self.index.slots[slot].cell as usize;
-                flow.unsold_at(cell, prices[cell])
+                lots.unsold_at(cell, prices[cell])
             };
             let left: Vec<(usize, u32)> = slots.into_iter().map(|s| (s, left(s))).collect();
             let total: u64 = left.iter().map(|(_, n)| u64::from(*n)).sum();
@@ -179,7 +179,7 @@ impl<'a> Limits<'a> {
                 let lanes = left.min(wants);
                 wants -= lanes;
                 if lanes > 0 {
-                    flow.add(slot, lanes);
+                    lots.add(slot, lanes);
                 }
             }
             self.lanes[bid] = lanes - wants;

@@ -4,9 +4,12 @@ mod cost;
 mod flow;
 mod index;
 mod limits;
+mod lots;
 mod outcome;
 mod range;
+mod reach;
 mod reasons;
+mod release;
 
 use crate::book::{Book, BookError, validate};
 use crate::clearing::Clearing;
@@ -15,6 +18,7 @@ use flow::Flow;
 use index::Index;
 use limits::Limits;
 use range::Range;
+use release::Release;
 
 /// Clears a book: the welfare optimum, a uniform supporting price per cell, and the reason of
 /// every bid left short.
@@ -28,23 +32,42 @@ pub fn clear(book: &Book) -> Result<Clearing, BookError> {
     validate(book)?;
     let index = Index::of(book);
     let mut limits = Limits::new(book, &index);
-    let mut flow = enter_all(&index, &limits.lanes);
-    let bound = outcome::welfare(&index, &flow);
-    let ranges = match limits.none() {
-        true => range::ranges(&index, &flow),
-        false => relax_and_reject(book, &index, &mut limits, &mut flow),
-    };
-    Ok(outcome::clearing(book, &index, &flow, &limits, &ranges, bound))
+    let mut flow = Flow::new(&index, &limits.lanes);
+    let bound = outcome::welfare(&index, &flow.lots);
+    if !limits.none() {
+        flow = relax_and_reject(book, &index, &mut limits, flow);
+    }
+    let ranges = top_up(book, &index, &mut limits, &mut flow);
+    Ok(outcome::clearing(book, &index, &mut flow, &limits, &ranges, bound))
 }
 
-fn enter_all<'a>(index: &'a Index<'a>, limits: &[u32]) -> Flow<'a> {
-    let mut flow = Flow::new(index, limits);
-    (0..index.bids.len()).for_each(|bid| flow.enter(bid));
-    flow
-}
-
-/// Lowers limits and clears anew until nobody holds what it must not; then tops up.
+/// Lowers limits until nobody holds what it must not, the lanes given up going where they are
+/// worth most.
 fn relax_and_reject<'a>(
+    book: &Book,
+    index: &'a Index<'a>,
+    limits: &mut Limits<'a>,
+    flow: Flow<'a>,
+) -> Flow<'a> {
+    let mut hi: Vec<Price> = flow.reach.cost.iter().map(|cost| cost.value).collect();
+    let mut release = Release::new(index, flow);
+    loop {
+        let lo = release.lo();
+        let ends = lo.iter().zip(&hi);
+        let prices: Vec<Price> = ends.map(|(lo, hi)| price_at(*lo, *hi, book.k_ppm)).collect();
+        let shrunk = limits.shrink(&release.lots, &prices);
+        if shrunk.is_empty() {
+            return Flow::supported(index, release.lots, &lo);
+        }
+        shrunk.iter().for_each(|bid| release.shrink(*bid, limits.lanes[*bid]));
+        if book.k_ppm > 0 {
+            hi = release.hi();
+        }
+    }
+}
+
+/// Serves from what is left who was rejected, at prices that stay.
+fn top_up<'a>(
     book: &Book,
     index: &'a Index<'a>,
     limits: &mut Limits<'a>,
@@ -52,19 +75,11 @@ fn relax_and_reject<'a>(
 ) -> Vec<Range> {
     loop {
         let ranges = range::ranges(index, flow);
-        let shrunk = limits.shrink(flow, &prices(book, &ranges));
-        if shrunk.is_empty() {
-            break;
-        }
-        *flow = enter_all(index, &limits.lanes);
-    }
-    loop {
-        let ranges = range::ranges(index, flow);
         let prices = prices(book, &ranges);
-        if !limits.top_up(flow, &prices) {
+        if !limits.top_up(&mut flow.lots, &prices) {
             return ranges;
         }
-        flow.settle_above(&prices);
+        flow.resettle(&prices);
     }
 }
 

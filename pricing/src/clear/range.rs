@@ -3,8 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::flow::{Flow, Via};
+use super::flow::Flow;
 use super::index::Index;
+use super::reach::NO_MOVE;
 use crate::clearing::{SetBy, Setter};
 use crate::price::Price;
 
@@ -23,7 +24,7 @@ pub(super) struct Range {
 ///
 /// In the widths `hi − lo`, which never grow along a move, this is a shortest path.
 pub(super) fn ranges(index: &Index, flow: &Flow) -> Vec<Range> {
-    let hi: Vec<Price> = flow.reach.cost.iter().map(|cost| cost.value()).collect();
+    let hi: Vec<Price> = flow.reach.cost.iter().map(|cost| cost.value).collect();
     let (base, mut lo_by) = base(index, flow);
     let mut width: Vec<Price> = hi.iter().zip(base).map(|(hi, base)| hi - base).collect();
     let mut settled = vec![false; hi.len()];
@@ -33,9 +34,8 @@ pub(super) fn ranges(index: &Index, flow: &Flow) -> Vec<Range> {
         if std::mem::replace(&mut settled[cell], true) {
             continue;
         }
-        for &to in &index.near[cell] {
-            let to = to as usize;
-            let Some(gain) = flow.best_move(cell, to) else { continue };
+        let gains = &flow.lots.gain[cell * hi.len()..][..hi.len()];
+        for (to, &gain) in gains.iter().enumerate().filter(|(_, gain)| **gain != NO_MOVE) {
             let narrowed = width[cell] + (hi[to] - gain - hi[cell]);
             if narrowed < width[to] {
                 width[to] = narrowed;
@@ -58,11 +58,11 @@ fn base(index: &Index, flow: &Flow) -> (Vec<Price>, Vec<Setter>) {
     let mut base = Vec::with_capacity(index.cells.len());
     let mut by = Vec::with_capacity(index.cells.len());
     for (cell, of) in index.cells.iter().enumerate() {
-        let dearest = flow.dearest_sold(cell);
+        let dearest = flow.lots.dearest_sold(cell).map(|(reserve, _)| reserve);
         base.push(dearest.unwrap_or(0));
         by.push(Setter { cell: of.id, by: dearest.map_or(SetBy::Nothing, SetBy::Reserve) });
     }
-    for bid in (0..index.bids.len()).filter(|bid| flow.short[*bid] > 0) {
+    for bid in (0..index.bids.len()).filter(|bid| flow.lots.short[*bid] > 0) {
         for slot in &index.slots[index.slots_of(bid)] {
             let cell = slot.cell as usize;
             if slot.value > base[cell] {
@@ -75,10 +75,10 @@ fn base(index: &Index, flow: &Flow) -> (Vec<Price>, Vec<Setter>) {
 }
 
 fn hi_by(index: &Index, flow: &Flow, cell: usize) -> Setter {
-    let (exit, via, lot) = flow.exit_of(cell);
-    let by = match (via, lot) {
-        (Via::Displace, Some(lot)) => SetBy::Bid(index.bids[index.slots[lot].bid as usize].id),
-        _ => flow.next_unsold(exit).map_or(SetBy::Nothing, SetBy::Reserve),
+    let (exit, lot) = flow.exit_of(cell);
+    let by = match lot {
+        Some(lot) => SetBy::Bid(index.bids[index.slots[lot].bid as usize].id),
+        None => flow.lots.next_unsold(exit).map_or(SetBy::Nothing, SetBy::Reserve),
     };
     Setter { cell: index.cells[exit].id, by }
 }

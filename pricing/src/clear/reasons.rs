@@ -7,12 +7,12 @@ use super::limits::{Limits, Why};
 use crate::clearing::Reason;
 use crate::price::{Price, lane_value, least_price_worth};
 
-pub(super) struct Reasons<'a> {
-    index: &'a Index<'a>,
-    flow: &'a Flow<'a>,
+pub(super) struct Reasons<'a, 'b, 'c, 'd> {
+    index: &'a Index<'d>,
+    flow: &'a mut Flow<'b>,
     /// Per cell and level, the lanes offered up to and with it.
     offered: Vec<Vec<u64>>,
-    limits: &'a Limits<'a>,
+    limits: &'a Limits<'c>,
     /// Per cell.
     prices: &'a [Price],
     /// Per cell, what its lanes ask for or are worth to who holds them, cheapest first, each with
@@ -20,13 +20,13 @@ pub(super) struct Reasons<'a> {
     ladders: Vec<Vec<(Price, u64)>>,
 }
 
-impl<'a> Reasons<'a> {
+impl<'a, 'b, 'c, 'd> Reasons<'a, 'b, 'c, 'd> {
     pub fn new(
-        index: &'a Index<'a>,
-        flow: &'a Flow<'a>,
-        limits: &'a Limits<'a>,
+        index: &'a Index<'d>,
+        flow: &'a mut Flow<'b>,
+        limits: &'a Limits<'c>,
         prices: &'a [Price],
-    ) -> Reasons<'a> {
+    ) -> Reasons<'a, 'b, 'c, 'd> {
         let running = |sum: &mut u64, lanes: u32| {
             *sum += u64::from(lanes);
             Some(*sum)
@@ -36,14 +36,14 @@ impl<'a> Reasons<'a> {
             .map(|levels| levels.iter().map(|l| l.lanes).scan(0, running).collect())
             .collect();
         let ladders = match limits.why.contains(&Why::MinFill) {
-            true => (0..index.cells.len()).map(|cell| flow.ladder(cell)).collect(),
+            true => ladders(index, flow),
             false => Vec::new(),
         };
         Reasons { index, flow, offered, limits, prices, ladders }
     }
 
     /// The reason of a bid that is short.
-    pub fn of(&self, bid: usize) -> Reason {
+    pub fn of(&mut self, bid: usize) -> Reason {
         let slots = self.index.slots_of(bid);
         if slots.is_empty() {
             return Reason::NoSupply;
@@ -54,10 +54,14 @@ impl<'a> Reasons<'a> {
             Why::Budget => return Reason::Budget { would_need: self.would_need(bid) },
             Why::ShareCap => return Reason::ShareCap,
         }
-        let held = u64::from(self.flow.held_by(bid));
+        let held = u64::from(self.flow.lots.held_by(bid));
         let would_win = match held {
             0 => self.would_win(bid, &self.flow.reach.cost),
-            _ => self.would_win(bid, &self.cost_without(bid)),
+            // Few bids are short in part, about one a cell: this may cost a pass over the arcs.
+            _ => {
+                let cost = self.flow.reach_without(bid).cost;
+                self.would_win(bid, &cost)
+            }
         };
         match would_win {
             None => Reason::SoldOut,
@@ -89,7 +93,7 @@ impl<'a> Reasons<'a> {
 
     /// What it pays and the cheapest lane beside; or its min fill of such, if it holds none.
     fn would_need(&self, bid: usize) -> Price {
-        let (held, cost) = self.flow.cost_of(bid, self.prices);
+        let (held, cost) = self.flow.lots.cost_of(bid, self.prices);
         let slots = &self.index.slots[self.index.slots_of(bid)];
         let cheapest = slots.iter().map(|slot| self.prices[slot.cell as usize]).min().unwrap_or(0);
         let more = if held > 0 { 1 } else { self.index.bids[bid].min_fill.max(1) };
@@ -108,23 +112,22 @@ impl<'a> Reasons<'a> {
         lanes.sum()
     }
 
-    /// What a lane costs a bid that holds some: it can neither displace nor usefully move itself.
-    /// Few bids are short in part (about one a cell), so this may cost a pass over the arcs.
-    fn cost_without(&self, bid: usize) -> Vec<Cost> {
-        let mut reach = self.flow.reach.clone();
-        let mut open = vec![true; reach.cost.len()];
-        self.flow.settle(&mut reach, &mut open, Some(bid));
-        reach.cost
-    }
-
     fn would_win(&self, bid: usize, cost: &[Cost]) -> Option<Price> {
         let slots = self.index.slots[self.index.slots_of(bid)].iter();
-        let reachable = slots.filter(|slot| cost[slot.cell as usize] != Cost::NEVER);
+        let reachable = slots.filter(|slot| !cost[slot.cell as usize].is_never());
         let price = reachable.map(|slot| {
             let cost = cost[slot.cell as usize];
-            let value = cost.value() + Price::from(cost.displaces());
+            let value = cost.value + Price::from(cost.displaces());
             least_price_worth(value, self.index.cells[slot.cell as usize].speed_ppm)
         });
         price.min()
     }
+}
+
+fn ladders(index: &Index, flow: &Flow) -> Vec<Vec<(Price, u64)>> {
+    let mut lots = vec![Vec::new(); index.cells.len()];
+    for (at, slot) in index.slots.iter().enumerate().filter(|(at, _)| flow.lots.held[*at] > 0) {
+        lots[slot.cell as usize].push(at as u32);
+    }
+    (0..index.cells.len()).map(|cell| flow.lots.ladder(cell, &lots[cell])).collect()
 }
