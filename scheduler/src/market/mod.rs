@@ -4,10 +4,12 @@ mod book;
 mod capacity;
 mod clearing;
 mod confirm;
+mod depth;
 mod explain;
 mod fee;
 mod figures;
 mod halt;
+mod history;
 mod leader;
 mod offer;
 mod place;
@@ -20,19 +22,22 @@ mod tick;
 mod ticks;
 mod view;
 
+pub use capacity::{FORECAST_METHOD, ForecastHour, ObservedHour, forecast, hours};
+pub use depth::{CellDepth, Depth, depth};
 pub use explain::{
     BidOutcome, CellOutcome, Fate, LostFill, MAX_CELLS, SetterView, TickRef, Why, explain_bid,
 };
 pub use fee::{FeeRate, fees, set_fee};
 pub use figures::Figures;
 pub use halt::{Halt, halt, halts, lift_halt};
+pub use history::{Candle, CellFilter, CellPrice, candles, price_changes, prices};
 pub use leader::resign;
 pub use offer::{Offer, Standing, Unsold, explain_vehicle};
 pub use pricing::Reason;
 pub use replay::{Replay, replay, replay_page};
 pub use tick::{Draft, TickReport, commit, draft, tick};
 pub use ticks::{TickView, ticks};
-pub use view::{CellPrice, MarketView, history, list, prices};
+pub use view::{Alarm, MarketView, Status, alarms, list, status};
 
 use store::Tx;
 

@@ -22,6 +22,7 @@ pub struct TickView {
     pub replayable: bool,
 }
 
+type Row = (ClearingId, i64, Timestamp, Option<Vec<u8>>, FigureRow);
 type FigureRow = (i64, i64, i64, i64, i64, i64, i64, i64, i64);
 
 /// The ticks before `before`, newest first, at most `limit`.
@@ -35,7 +36,7 @@ pub fn ticks(
     limit: i64,
 ) -> Result<Vec<TickView>> {
     known(tx, market)?;
-    let rows: Vec<(ClearingId, i64, Timestamp, Option<Vec<u8>>, FigureRow)> = clearing::table
+    let rows: Vec<Row> = clearing::table
         .filter(clearing::market_id.eq(market))
         .filter(clearing::tick.lt(before.unwrap_or(i64::MAX)))
         .order(clearing::tick.desc())
