@@ -57,7 +57,8 @@ pub(crate) struct CellIds {
 }
 
 const NEAR_IDS: usize = 1 << 16;
-const NOWHERE: u32 = u32::MAX;
+/// The position of what has none.
+pub(crate) const NOWHERE: u32 = u32::MAX;
 
 impl CellIds {
     pub fn position(&self, id: u32) -> Option<usize> {

@@ -71,7 +71,8 @@ pub struct Run {
     pub clear: Duration,
     /// CPU time of one `check`.
     pub check: Duration,
-    /// As the caller's meter says after `clear`, with book and clearing in memory.
+    /// As the caller's meter says after `clear`: everything in the process, the book included. In
+    /// a process of its own, for what is given back is not seen.
     pub rss_bytes: Option<u64>,
     pub welfare: i128,
     pub bound: i128,
@@ -85,7 +86,7 @@ pub struct Run {
 pub struct Meters<'a> {
     /// CPU time that the calling thread has used so far.
     pub cpu: &'a dyn Fn() -> Duration,
-    /// Bytes of memory the process holds now, if known.
+    /// Most bytes of memory that the process has held so far, if known.
     pub rss: &'a dyn Fn() -> Option<u64>,
 }
 

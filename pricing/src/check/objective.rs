@@ -40,8 +40,7 @@ fn duals(view: &View) -> (i128, i128) {
     let sellers: i128 = sellers.sum();
     let mut duals = (sellers, sellers);
     for bid in &view.bids {
-        let gain = view.slots_of(bid).iter().map(|slot| view.gain(slot)).max();
-        let gain = gain.unwrap_or(0).max(0);
+        let gain = bid.best.map_or(0, |(gain, _)| gain).max(0);
         let lanes = if bid.limited { bid.filled } else { u64::from(bid.bid.lanes) };
         duals.0 += gain * i128::from(lanes);
         duals.1 += gain * i128::from(bid.bid.lanes);

@@ -11,7 +11,7 @@ pub(super) fn check_support(view: &View) -> Result<(), Violation> {
         if let Some(slot) = view.fills_of(bid).find(|slot| view.gain(slot) < 0) {
             return Err(Violation::AboveValue {
                 bid: bid.bid.id,
-                cell: view.cells[slot.cell].cell.id,
+                cell: view.cells[slot.cell as usize].cell.id,
             });
         }
     }
@@ -35,15 +35,14 @@ fn check_sellers(view: &CellView) -> Result<(), Violation> {
 
 fn check_buyer(view: &View, bid: &BidView) -> Result<(), Violation> {
     let id = bid.bid.id;
-    let best = view.slots_of(bid).iter().map(|slot| (view.gain(slot), slot.cell)).max();
-    let Some((gain, best)) = best else { return Ok(()) };
-    let better = view.cells[best].cell.id;
+    let Some((gain, best)) = bid.best else { return Ok(()) };
+    let better = view.cells[best as usize].cell.id;
     if gain > 0 && bid.is_short_by_price() {
         return Err(Violation::ShortButGains { bid: id, cell: better });
     }
     match view.fills_of(bid).find(|slot| view.gain(slot) < gain) {
         Some(slot) => {
-            let cell = view.cells[slot.cell].cell.id;
+            let cell = view.cells[slot.cell as usize].cell.id;
             Err(Violation::BetterCell { bid: id, cell, better })
         }
         None => Ok(()),
@@ -53,7 +52,7 @@ fn check_buyer(view: &View, bid: &BidView) -> Result<(), Violation> {
 fn check_budget(view: &View, bid: &BidView) -> Result<(), Violation> {
     let Some(budget) = bid.bid.budget else { return Ok(()) };
     let price = |cell: usize| i128::from(view.cells[cell].price);
-    let pays: i128 = view.fills_of(bid).map(|s| price(s.cell) * i128::from(s.lanes)).sum();
+    let pays: i128 = view.fills_of(bid).map(|s| price(s.cell as usize) * i128::from(s.lanes)).sum();
     match pays > i128::from(budget) {
         true => Err(Violation::AboveBudget { bid: bid.bid.id, pays }),
         false => Ok(()),
@@ -66,12 +65,13 @@ pub(super) fn check_rank(view: &View) -> Result<(), Violation> {
     for equals in view.bids.chunk_by(|a, b| a.bid.price == b.bid.price) {
         let first_short = equals.iter().position(BidView::is_short_by_price);
         let Some(first_short) = first_short else { continue };
-        let mut short: HashMap<Vec<usize>, u128> = HashMap::new();
+        let mut short: HashMap<Vec<u32>, u128> = HashMap::new();
         for bid in &equals[first_short..] {
             if bid.filled == 0 && !bid.is_short_by_price() {
                 continue;
             }
-            let cells = view.slots_of(bid).iter().map(|slot| slot.cell).collect();
+            let mut cells: Vec<u32> = view.slots_of(bid).iter().map(|slot| slot.cell).collect();
+            cells.sort_unstable();
             if let Some(ahead) = short.get(&cells).filter(|_| bid.filled > 0) {
                 return Err(Violation::OutOfRank { bid: *ahead, behind: bid.bid.id });
             }
@@ -93,11 +93,10 @@ pub(super) fn check_rejected(view: &View) -> Result<(), Violation> {
         if bid.bid.min_fill < 2 || bid.bid.budget.is_some() || is_capped {
             continue;
         }
-        let best = view.slots_of(bid).iter().map(|slot| view.gain(slot)).max();
-        let best = best.filter(|gain| *gain >= 0);
+        let best = bid.best.map(|(gain, _)| gain).filter(|gain| *gain >= 0);
         let slots = view.slots_of(bid).iter().filter(|slot| Some(view.gain(slot)) == best);
-        let left = slots.map(|slot| match view.cells[slot.cell].unsold {
-            Some((reserve, lanes)) if reserve <= view.cells[slot.cell].price => lanes,
+        let left = slots.map(|slot| match view.cells[slot.cell as usize].unsold {
+            Some((reserve, lanes)) if reserve <= view.cells[slot.cell as usize].price => lanes,
             _ => 0,
         });
         if left.sum::<u64>() >= u64::from(bid.bid.min_fill) {

@@ -68,12 +68,14 @@ fn own_bounds(view: &View) -> Bounds {
     let (mut lo_by, mut hi_by) = (vec![None; n], vec![None; n]);
     for (rank, bid) in view.bids.iter().enumerate() {
         for &SlotView { cell, value, .. } in view.fills_of(bid) {
+            let cell = cell as usize;
             if value <= hi[cell] {
                 (hi[cell], hi_by[cell]) = (value, Some(rank));
             }
         }
         if bid.is_short_by_price() {
             for &SlotView { cell, value, .. } in view.slots_of(bid) {
+                let cell = cell as usize;
                 if value > lo[cell] {
                     (lo[cell], lo_by[cell]) = (value, Some(rank));
                 }
@@ -89,9 +91,10 @@ fn best_moves(view: &View) -> Vec<(usize, usize, Price)> {
     let mut best = vec![Price::MIN; n * n];
     for bid in &view.bids {
         for from in view.fills_of(bid) {
-            let row = &mut best[from.cell * n..][..n];
+            let row = &mut best[from.cell as usize * n..][..n];
             for to in view.slots_of(bid) {
-                row[to.cell] = row[to.cell].max(to.value - from.value);
+                let gain = &mut row[to.cell as usize];
+                *gain = (to.value - from.value).max(*gain);
             }
         }
     }

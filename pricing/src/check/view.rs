@@ -27,6 +27,9 @@ pub(super) struct BidView<'a> {
     pub filled: u64,
     /// Told that it is held short by its own conditions, so that prices need not hold it off.
     pub limited: bool,
+    /// The greatest of what a lane would leave it, and the last cell where it would; none if no
+    /// cell of its has lanes.
+    pub best: Option<(i128, u32)>,
     slots: std::ops::Range<usize>,
     fills: std::ops::Range<usize>,
 }
@@ -45,7 +48,7 @@ impl BidView<'_> {
 /// A bid in a cell that it accepts and that offers lanes: only these bind prices.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SlotView {
-    pub cell: usize,
+    pub cell: u32,
     pub value: Price,
     /// Lanes won.
     pub lanes: u32,
@@ -57,7 +60,7 @@ pub(super) struct View<'a> {
     pub cells: Vec<CellView<'a>>,
     /// By rank.
     pub bids: Vec<BidView<'a>>,
-    /// By bid, then cell.
+    /// By bid, then in the order of the bid's list.
     slots: Vec<SlotView>,
     /// Positions of slots that hold lanes, ascending.
     held: Vec<usize>,
@@ -70,7 +73,7 @@ impl<'a> View<'a> {
             book,
             cells: cells(book, clearing)?,
             bids: Vec::with_capacity(book.bids.len()),
-            slots: Vec::new(),
+            slots: Vec::with_capacity(book.bids.iter().map(|bid| bid.cells.len()).sum()),
             held: Vec::with_capacity(clearing.fills.len()),
         };
         view.place_bids(book);
@@ -90,7 +93,7 @@ impl<'a> View<'a> {
 
     /// What a lane leaves a bid.
     pub fn gain(&self, slot: &SlotView) -> i128 {
-        i128::from(slot.value) - i128::from(self.cells[slot.cell].price)
+        i128::from(slot.value) - i128::from(self.cells[slot.cell as usize].price)
     }
 
     fn place_bids(&mut self, book: &'a Book) {
@@ -98,19 +101,28 @@ impl<'a> View<'a> {
             (0..).zip(&book.bids).map(|(at, b)| (Reverse(b.price), b.time, b.id, at)).collect();
         ranks.sort_unstable();
         let ids = book.cell_ids();
-        let offers: Vec<bool> = self.cells.iter().map(|cell| !cell.levels.is_empty()).collect();
+        // Speeds of the cells that offer lanes, and 0, which is no speed, of the others.
+        let speed = |cell: &CellView| if cell.levels.is_empty() { 0 } else { cell.cell.speed_ppm };
+        let speeds: Vec<u32> = self.cells.iter().map(speed).collect();
         for (_, _, _, at) in ranks {
             let bid = &book.bids[at as usize];
             let start = self.slots.len();
+            let (mut best, mut last) = (None, (0, 0));
             for cell in bid.cells.iter().filter_map(|id| ids.position(*id)) {
-                if offers[cell] {
-                    let value = lane_value(bid.price, self.cells[cell].cell.speed_ppm);
-                    self.slots.push(SlotView { cell, value, lanes: 0 });
+                let speed = speeds[cell];
+                if speed == 0 {
+                    continue;
                 }
+                // Most cells of a bid are of one class.
+                if speed != last.0 {
+                    last = (speed, lane_value(bid.price, speed));
+                }
+                let slot = SlotView { cell: cell as u32, value: last.1, lanes: 0 };
+                best = best.max(Some((self.gain(&slot), slot.cell)));
+                self.slots.push(slot);
             }
-            self.slots[start..].sort_unstable_by_key(|slot| slot.cell);
             let slots = start..self.slots.len();
-            self.bids.push(BidView { bid, filled: 0, limited: false, slots, fills: 0..0 });
+            self.bids.push(BidView { bid, filled: 0, limited: false, best, slots, fills: 0..0 });
         }
     }
 
@@ -131,13 +143,13 @@ impl<'a> View<'a> {
                 }
                 let slots = self.bids[rank].slots.clone();
                 let found = ids.position(cell).and_then(|position| {
-                    self.slots[slots.clone()].binary_search_by_key(&position, |s| s.cell).ok()
+                    self.slots[slots.clone()].iter().position(|s| s.cell as usize == position)
                 });
                 let at = slots.start + found.ok_or(Violation::NotAccepted { bid, cell })?;
                 self.slots[at].lanes = fill.lanes;
                 self.held.push(at);
                 self.bids[rank].filled += u64::from(fill.lanes);
-                self.cells[self.slots[at].cell].filled += u64::from(fill.lanes);
+                self.cells[self.slots[at].cell as usize].filled += u64::from(fill.lanes);
             }
             self.bids[rank].fills = start..self.held.len();
         }

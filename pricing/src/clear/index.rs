@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 
-use crate::book::{Bid, Book, Cell, Level};
+use crate::book::{Bid, Book, Cell, Level, NOWHERE};
 use crate::price::{Price, lane_value};
 
 /// No arc between two cells.
@@ -47,7 +47,7 @@ impl<'a> Index<'a> {
         let mut bids: Vec<&Bid> = book.bids.iter().collect();
         bids.sort_unstable_by_key(|bid| (Reverse(bid.price), bid.time, bid.id));
         let levels = cells.iter().map(|cell| ladder(&cell.levels)).collect();
-        let (slots, first) = slots(&cells, &bids);
+        let (slots, first) = slots(book, &cells, &bids);
         let mut index = Index {
             to: Vec::new(),
             first_arc: vec![0],
@@ -130,18 +130,26 @@ fn ladder(levels: &[Level]) -> Vec<Level> {
     ladder
 }
 
-fn slots(cells: &[&Cell], bids: &[&Bid]) -> (Vec<Slot>, Vec<usize>) {
-    let mut slots = Vec::new();
-    let mut first = vec![0];
-    for (rank, bid) in bids.iter().enumerate() {
-        let start = slots.len();
-        for id in &bid.cells {
-            if let Ok(c) = cells.binary_search_by_key(id, |cell| cell.id) {
-                let value = lane_value(bid.price, cells[c].speed_ppm);
-                slots.push(Slot { bid: rank as u32, cell: c as u32, value });
-            }
-        }
-        slots[start..].sort_unstable_by_key(|slot| slot.cell);
+fn slots(book: &Book, cells: &[&Cell], bids: &[&Bid]) -> (Vec<Slot>, Vec<usize>) {
+    let mut slots = Vec::with_capacity(bids.iter().map(|bid| bid.cells.len()).sum());
+    let mut first = Vec::with_capacity(bids.len() + 1);
+    first.push(0);
+    let ids = book.cell_ids();
+    // Positions among all cells, and NOWHERE of those without lanes.
+    let mut with_lanes = vec![NOWHERE; book.cells.len()];
+    for (cell, at) in cells.iter().zip(0..) {
+        ids.position(cell.id).into_iter().for_each(|position| with_lanes[position] = at);
+    }
+    let mut accepted: Vec<u32> = Vec::new();
+    for (rank, bid) in (0..).zip(bids) {
+        let positions = bid.cells.iter().filter_map(|id| ids.position(*id));
+        accepted.extend(positions.map(|position| with_lanes[position]));
+        accepted.retain(|cell| *cell != NOWHERE);
+        accepted.sort_unstable();
+        slots.extend(accepted.drain(..).map(|cell| {
+            let value = lane_value(bid.price, cells[cell as usize].speed_ppm);
+            Slot { bid: rank, cell, value }
+        }));
         first.push(slots.len());
     }
     (slots, first)

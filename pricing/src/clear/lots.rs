@@ -8,6 +8,25 @@ use super::reach::NO_MOVE;
 use crate::book::Level;
 use crate::price::Price;
 
+/// A lot and what it gains by a move, in 12 bytes instead of 16: there are more of these than of
+/// anything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Mover {
+    gain_high: i32,
+    gain_low: u32,
+    lot: u32,
+}
+
+impl Mover {
+    fn new(gain: Price, lot: usize) -> Mover {
+        Mover { gain_high: (gain >> 32) as i32, gain_low: gain as u32, lot: lot as u32 }
+    }
+
+    fn gain(self) -> Price {
+        Price::from(self.gain_high) << 32 | Price::from(self.gain_low)
+    }
+}
+
 /// The state of the market in the midst of clearing. A slot that holds lanes is a *lot*.
 pub(super) struct Lots<'a> {
     index: &'a Index<'a>,
@@ -20,8 +39,8 @@ pub(super) struct Lots<'a> {
     /// Per cell, its lots, the worst rank on top: values follow rank, so that is the least value.
     /// Entries of lots that are no more stay inside, but never on top; so below.
     weakest: Vec<BinaryHeap<u32>>,
-    /// Per arc, (gain, lot) of the lots that may take it.
-    movers: Vec<BinaryHeap<(Price, u32)>>,
+    /// Per arc, the lots that may take it, the greatest gain on top, of equals the worst rank.
+    movers: Vec<BinaryHeap<Mover>>,
     /// Per pair of cells, from and to, the gain on top, or [`NO_MOVE`].
     pub gain: Vec<Price>,
     /// The same per pair of cells, to and from.
@@ -68,7 +87,7 @@ impl<'a> Lots<'a> {
 
     /// The lot that gains most by the move; only where one does.
     pub fn mover(&self, from: usize, to: usize) -> usize {
-        self.movers[self.index.arc(from, to)].peek().map_or(0, |(_, lot)| *lot as usize)
+        self.movers[self.index.arc(from, to)].peek().map_or(0, |mover| mover.lot as usize)
     }
 
     /// The level of the dearest lane sold of a cell, and the lanes sold of it.
@@ -182,7 +201,7 @@ impl<'a> Lots<'a> {
                 let there = &index.slots[other];
                 let to = there.cell as usize;
                 let gain = there.value - here.value;
-                self.movers[index.arc(cell, to)].push((gain, slot as u32));
+                self.movers[index.arc(cell, to)].push(Mover::new(gain, slot));
                 if gain > self.gain[cell * self.exits.len() + to] {
                     self.set_gain(cell, to, gain);
                 }
@@ -206,8 +225,8 @@ impl<'a> Lots<'a> {
         for other in index.slots_of(here.bid as usize).filter(|o| *o != slot) {
             let to = index.slots[other].cell as usize;
             let movers = &mut self.movers[index.arc(cell, to)];
-            drop_ceased(movers, |(_, lot)| self.held[*lot as usize] > 0);
-            let gain = movers.peek().map_or(NO_MOVE, |(gain, _)| *gain);
+            drop_ceased(movers, |mover| self.held[mover.lot as usize] > 0);
+            let gain = movers.peek().map_or(NO_MOVE, |mover| mover.gain());
             self.set_gain(cell, to, gain);
         }
         self.update_exit(cell);

@@ -122,8 +122,8 @@ impl Reach {
     fn entered(&mut self, open: &[bool], ways: Ways) -> Vec<Pending> {
         let n = open.len();
         let (mut left, mut settled) = (Vec::new(), Vec::new());
-        for cell in 0..n {
-            if open[cell] {
+        for (cell, is_open) in open.iter().enumerate() {
+            if *is_open {
                 let before = std::mem::replace(&mut self.cost[cell], Cost::NEVER);
                 let exit = ways.exits[cell];
                 let rise = exit.above(before);
