@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, get, patch, web};
 use garde::Validate;
 use scheduler::Stay;
 use scheduler::job::BidChange;
-use scheduler::market::{BidOutcome, CellOutcome, Fate, Reason, SetterView, Why, explain_bid};
+use scheduler::market::{self, BidOutcome, Fate, Reason, SetterView, Why, explain_bid};
 use serde::{Deserialize, Serialize};
 use store::{Amount, ClearingId, JobId, Timestamp};
 use utoipa::{IntoParams, ToSchema};
@@ -50,12 +50,12 @@ struct Outcome {
     /// What the cars won and one more cost per hour, at least, if the budget is what was short.
     would_have_cost: Option<Money>,
     /// The cells it accepts: those it won in first, then the cheapest; at most 100.
-    cells: Vec<Cell>,
+    cells: Vec<CellOutcome>,
 }
 
 /// A cell that the bid accepts, prices per lane-hour.
 #[derive(Serialize, ToSchema)]
-struct Cell {
+pub struct CellOutcome {
     region: String,
     class: String,
     /// Bit set of what the cell's owners allow.
@@ -103,7 +103,7 @@ impl Outcome {
             reason,
             would_have_won: won.map(money),
             would_have_cost: cost.map(money),
-            cells: outcome.cells.into_iter().map(|cell| Cell::new(cell, asset)).collect(),
+            cells: outcome.cells.into_iter().map(|cell| CellOutcome::new(cell, asset)).collect(),
         }
     }
 }
@@ -126,8 +126,8 @@ pub(crate) fn explain(why: &Why) -> (Option<&'static str>, Option<i64>, Option<i
     (Some(word), won.filter(|price| *price < i64::MAX), cost.filter(|cost| *cost < i64::MAX))
 }
 
-impl Cell {
-    fn new(cell: CellOutcome, asset: &str) -> Self {
+impl CellOutcome {
+    pub fn new(cell: market::CellOutcome, asset: &str) -> Self {
         let money = |amount: Amount| Money::new(amount, asset);
         let (set_by, set_at) = set_by(cell.set_by);
         Self {

@@ -16,8 +16,8 @@ use crate::body::Body;
 use crate::idempotency::IdempotencyKey;
 use crate::pagination::{Page, PageQuery};
 use crate::problem::{ProblemBody, Result};
-pub(crate) use bid::{explain, set_by};
-pub use model::{Job, Lease, NewJob, Task};
+pub(crate) use bid::{CellOutcome, explain, set_by};
+pub use model::{Job, Lease, NewBid, NewJob, Task};
 
 pub fn configure(routes: &mut ServiceConfig<'_>) {
     routes.service(submit).service(list).service(show).service(tasks).service(leases);

@@ -104,11 +104,6 @@ impl NewJob {
             None => Err(Problem::new(Code::InvalidBody)
                 .at(pointer, "a SHA-256 in 64 lower-case hexadecimal digits")),
         };
-        let NewBid { max_price, lanes, budget, regions, classes, deadline, .. } = self.bid;
-        if max_price.currency != budget.currency {
-            return Err(Problem::new(Code::InvalidBody)
-                .at("/bid/max_price/currency", "the budget has another currency"));
-        }
         let inputs = self.inputs.iter().enumerate();
         let inputs = inputs.map(|(n, text)| digest(text, format!("/inputs/{n}")));
         Ok(scheduler::job::NewJob {
@@ -119,18 +114,28 @@ impl NewJob {
             runtime: self.runtime,
             purpose: self.purpose,
             data_class: self.data_class,
-            bid: scheduler::job::NewBid {
-                price: max_price.amount,
-                lanes,
-                budget: budget.amount,
-                currency: budget.currency,
-                regions,
-                classes,
-                deadline,
-                min_fill: self.bid.min_fill,
-                short_leases: self.bid.short_leases,
-                expires_at: self.bid.expires_at,
-            },
+            bid: self.bid.into_domain()?,
+        })
+    }
+}
+
+impl NewBid {
+    pub fn into_domain(self) -> Result<scheduler::job::NewBid> {
+        if self.max_price.currency != self.budget.currency {
+            return Err(Problem::new(Code::InvalidBody)
+                .at("/bid/max_price/currency", "the budget has another currency"));
+        }
+        Ok(scheduler::job::NewBid {
+            price: self.max_price.amount,
+            lanes: self.lanes,
+            budget: self.budget.amount,
+            currency: self.budget.currency,
+            regions: self.regions,
+            classes: self.classes,
+            deadline: self.deadline,
+            min_fill: self.min_fill,
+            short_leases: self.short_leases,
+            expires_at: self.expires_at,
         })
     }
 }

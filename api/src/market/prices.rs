@@ -2,47 +2,24 @@
 
 use actix_web::{HttpResponse, get, web};
 use scheduler::Stay;
-use scheduler::market::{CellPrice, MarketView};
+use scheduler::market::{Candle, CellPrice, alarms};
 use serde::{Deserialize, Serialize};
 use store::{Amount, Timestamp};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::{CellQuery, alarm_word, as_query, moment};
 use crate::app::App;
 use crate::auth::AnyUser;
-use crate::problem::{Code, Problem, Result};
+use crate::problem::Result;
 
 pub fn configure(routes: &mut ServiceConfig<'_>) {
-    routes.service(markets).service(prices).service(history);
-}
-
-#[derive(Serialize, ToSchema)]
-struct Market {
-    id: String,
-    /// What bids, reserves and prices are in.
-    currency: String,
-    /// The platform's fee, parts per million of what the customer pays.
-    fee_ppm: i32,
-    /// Bonus on earnings taken in credits, parts per million.
-    credit_bonus_ppm: i32,
-    regions: Vec<String>,
-}
-
-impl From<MarketView> for Market {
-    fn from(view: MarketView) -> Self {
-        Self {
-            id: view.id,
-            currency: view.asset,
-            fee_ppm: view.fee_ppm,
-            credit_bonus_ppm: view.bonus_ppm,
-            regions: view.regions,
-        }
-    }
+    routes.service(prices).service(history).service(candles);
 }
 
 /// The price of a cell, as a tick found it.
 #[derive(Serialize, ToSchema)]
-struct Price {
+pub struct Price {
     region: String,
     class: String,
     /// Bit set of what the cell's owners allow.
@@ -64,11 +41,15 @@ struct Price {
     /// Cars let, of those offered.
     lanes: i64,
     offered: i64,
+    /// `thin`: so few cars were on offer that one owner could set the price; `wide`: the price
+    /// could have lain far from where it does.
+    alarms: Vec<&'static str>,
 }
 
-impl From<CellPrice> for Price {
-    fn from(price: CellPrice) -> Self {
+impl Price {
+    pub fn new(price: CellPrice, config: &scheduler::Config) -> Self {
         Self {
+            alarms: alarms(&price, config).into_iter().map(alarm_word).collect(),
             region: price.region,
             class: price.class,
             permits: price.permits,
@@ -84,14 +65,9 @@ impl From<CellPrice> for Price {
     }
 }
 
-/// List the markets
-#[utoipa::path(operation_id = "list_markets", tag = "market", security(("bearer" = [])), responses(
-    (status = 200, description = "Every market.", body = Vec<Market>),
-))]
-#[get("/v1/markets")]
-async fn markets(app: App, _user: AnyUser) -> Result<HttpResponse> {
-    let all = app.read(|tx| Ok(scheduler::market::list(tx)?)).await?;
-    Ok(HttpResponse::Ok().json(all.into_iter().map(Market::from).collect::<Vec<_>>()))
+fn answer(app: &App, rows: Vec<CellPrice>) -> HttpResponse {
+    let rows = rows.into_iter().map(|row| Price::new(row, &app.scheduler));
+    HttpResponse::Ok().json(rows.collect::<Vec<_>>())
 }
 
 /// The latest prices
@@ -102,7 +78,7 @@ async fn markets(app: App, _user: AnyUser) -> Result<HttpResponse> {
 #[get("/v1/markets/{id}/prices")]
 async fn prices(app: App, _user: AnyUser, id: web::Path<String>) -> Result<HttpResponse> {
     let all = app.read(move |tx| Ok(scheduler::market::prices(tx, &id)?)).await?;
-    Ok(HttpResponse::Ok().json(all.into_iter().map(Price::from).collect::<Vec<_>>()))
+    Ok(answer(&app, all))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -111,14 +87,19 @@ async fn prices(app: App, _user: AnyUser, id: web::Path<String>) -> Result<HttpR
 struct HistoryQuery {
     /// RFC 3339.
     from: String,
+    /// One region only.
+    region: Option<String>,
+    /// One hardware class only.
+    class: Option<String>,
 }
 
 /// Most prices of one answer.
-const MAX_HISTORY: i64 = 1_000;
+const MAX_HISTORY: usize = 1_000;
 
-/// The prices since a moment
+/// Where prices changed
 ///
-/// Oldest first, at most 1,000.
+/// For each cell the last price before `from`, which held then, and every change since, oldest
+/// first, at most 1,000 in all: ask again from the last `at` for more.
 #[utoipa::path(operation_id = "show_price_history", tag = "market", security(("bearer" = [])),
     params(("id" = String, Path, description = "The market."), HistoryQuery),
     responses((status = 200, description = "Prices.", body = Vec<Price>)))]
@@ -129,9 +110,106 @@ async fn history(
     id: web::Path<String>,
     query: web::Query<HistoryQuery>,
 ) -> Result<HttpResponse> {
-    let from = Timestamp::parse(&query.from)
-        .ok_or_else(|| Problem::new(Code::InvalidQuery).detail("`from` is an RFC 3339 time"))?;
-    let all =
-        app.read(move |tx| Ok(scheduler::market::history(tx, &id, from, MAX_HISTORY)?)).await?;
-    Ok(HttpResponse::Ok().json(all.into_iter().map(Price::from).collect::<Vec<_>>()))
+    let HistoryQuery { from, region, class } = query.into_inner();
+    let from = moment("from", &from)?;
+    let cells = CellQuery { region, class }.filter();
+    let all = app
+        .read(move |tx| Ok(scheduler::market::price_changes(tx, &id, &cells, from, MAX_HISTORY)?))
+        .await?;
+    Ok(answer(&app, all))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct CandleQuery {
+    /// RFC 3339.
+    from: String,
+    /// RFC 3339; now if not named. At most 1,000 intervals after `from`.
+    to: Option<String>,
+    /// Seconds: 60, 300, 900, 3600 or 86400.
+    #[serde(default = "an_hour")]
+    #[param(default = 3_600)]
+    interval_s: i64,
+    /// One region only.
+    region: Option<String>,
+    /// One hardware class only.
+    class: Option<String>,
+}
+
+fn an_hour() -> i64 {
+    3_600
+}
+
+/// What a cell's price did in a while, per lane-hour.
+#[derive(Serialize, ToSchema)]
+struct CandleView {
+    #[schema(value_type = String, format = "date-time")]
+    from: Timestamp,
+    region: String,
+    class: String,
+    /// Bit set of what the cell's owners allow.
+    permits: i32,
+    #[schema(value_type = String, example = "term")]
+    stay: Stay,
+    #[schema(value_type = String)]
+    open: Amount,
+    #[schema(value_type = String)]
+    high: Amount,
+    #[schema(value_type = String)]
+    low: Amount,
+    #[schema(value_type = String)]
+    close: Amount,
+    /// Mean over the cars let.
+    #[schema(value_type = String)]
+    mean: Amount,
+    /// Cars let.
+    volume: i64,
+    /// Ticks in which the cell sold.
+    ticks: i64,
+}
+
+impl From<Candle> for CandleView {
+    fn from(candle: Candle) -> Self {
+        Self {
+            from: candle.from,
+            region: candle.key.region,
+            class: candle.key.class,
+            permits: candle.key.permits.0,
+            stay: candle.key.stay,
+            open: candle.open,
+            high: candle.high,
+            low: candle.low,
+            close: candle.close,
+            mean: candle.mean,
+            volume: candle.volume,
+            ticks: candle.ticks,
+        }
+    }
+}
+
+/// Candles and volume
+///
+/// Oldest first, aligned to whole intervals in UTC; a while in which a cell let nothing has none.
+#[utoipa::path(operation_id = "show_candles", tag = "market", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The market."), CandleQuery),
+    responses((status = 200, description = "Candles.", body = Vec<CandleView>)))]
+#[get("/v1/markets/{id}/candles")]
+async fn candles(
+    app: App,
+    _user: AnyUser,
+    id: web::Path<String>,
+    query: web::Query<CandleQuery>,
+) -> Result<HttpResponse> {
+    let CandleQuery { from, to, interval_s, region, class } = query.into_inner();
+    let from = moment("from", &from)?;
+    let to = to.map(|to| moment("to", &to)).transpose()?;
+    let cells = CellQuery { region, class }.filter();
+    let all = app
+        .read(move |tx| {
+            let range = (from, to.unwrap_or(tx.now.plus_us(1)));
+            scheduler::market::candles(tx, &id, &cells, range, interval_s).map_err(as_query)
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(all.into_iter().map(CandleView::from).collect::<Vec<_>>()))
 }

@@ -23,13 +23,19 @@ pub(super) fn check(tx: &mut Tx<'_>, customer: PartyId, new: &NewJob) -> Result<
     if new.inputs.is_empty() || new.inputs.len() > MAX_TASKS {
         return Err(Error::invalid("/inputs", format!("1 to {MAX_TASKS} inputs, one a task")));
     }
-    check_bid(tx, &new.bid)?;
-    let asset = check_places(tx, &new.market, &new.bid)?;
-    if new.bid.currency != asset {
-        let why = format!("market {} settles in {asset}", new.market);
+    let asset = check_quote(tx, &new.market, &new.bid)?;
+    check_blobs(tx, customer, new)?;
+    Ok(asset)
+}
+
+/// Checks a bid that nobody makes yet and answers the market's asset.
+pub(crate) fn check_quote(tx: &mut Tx<'_>, market: &str, bid: &NewBid) -> Result<String> {
+    check_bid(tx, bid)?;
+    let asset = check_places(tx, market, bid)?;
+    if bid.currency != asset {
+        let why = format!("market {market} settles in {asset}");
         return Err(Error::invalid("/bid/budget/currency", why));
     }
-    check_blobs(tx, customer, new)?;
     Ok(asset)
 }
 

@@ -5,6 +5,7 @@ mod close;
 mod store;
 mod view;
 
+pub(crate) use check::check_quote;
 pub(crate) use close::{cancel_task, count_task, end_early, release_if_done};
 pub use store::{BidRow, JobRow, NewBid, NewJob, TaskRow};
 pub(crate) use store::{load_bid, load_job, load_task, next_queued, split_list};

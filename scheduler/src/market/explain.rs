@@ -141,7 +141,12 @@ fn outcome(tx: &mut Tx<'_>, bid: BidId, (tick, record): (TickRef, Record)) -> Re
     Ok(fold_outcome(bid, tick, &record, lost))
 }
 
-fn fold_outcome(bid: BidId, tick: TickRef, record: &Record, lost: Vec<LostFill>) -> BidOutcome {
+pub(super) fn fold_outcome(
+    bid: BidId,
+    tick: TickRef,
+    record: &Record,
+    lost: Vec<LostFill>,
+) -> BidOutcome {
     let id = number(bid.as_bytes());
     let mut outcome = BidOutcome {
         tick,

@@ -13,6 +13,7 @@ mod history;
 mod leader;
 mod offer;
 mod place;
+mod quote;
 mod record;
 mod replay;
 mod snapshot;
@@ -34,6 +35,9 @@ pub use history::{Candle, CellFilter, CellPrice, candles, price_changes, prices}
 pub use leader::resign;
 pub use offer::{Offer, Standing, Unsold, explain_vehicle};
 pub use pricing::Reason;
+pub use quote::{
+    ESTIMATE_METHOD, Estimate, PAST_METHOD, Past, Quote, QuoteRequest, Work, quote, would_clear,
+};
 pub use replay::{Replay, replay, replay_page};
 pub use tick::{Draft, TickReport, commit, draft, tick};
 pub use ticks::{TickView, ticks};
