@@ -201,7 +201,12 @@ impl<'a> Lots<'a> {
                 let there = &index.slots[other];
                 let to = there.cell as usize;
                 let gain = there.value - here.value;
-                self.movers[index.arc(cell, to)].push(Mover::new(gain, slot));
+                let movers = &mut self.movers[index.arc(cell, to)];
+                if movers.len() == movers.capacity() {
+                    // Half as much again, not twice: it is the most of the memory.
+                    movers.reserve_exact(movers.len() / 2 + 2);
+                }
+                movers.push(Mover::new(gain, slot));
                 if gain > self.gain[cell * self.exits.len() + to] {
                     self.set_gain(cell, to, gain);
                 }
