@@ -30,7 +30,7 @@ pub(super) struct Index<'a> {
     /// By bid, then cell: a later slot in the same cell is of a worse rank.
     pub slots: Vec<Slot>,
     /// `slots[first[b]..first[b + 1]]` are those of bid `b`.
-    first: Vec<usize>,
+    first: Vec<u32>,
     /// Per arc, by cell and then by the cell it leads to, where it leads: to a cell that some bid
     /// accepts together with the first.
     to: Vec<u32>,
@@ -64,7 +64,7 @@ impl<'a> Index<'a> {
 
     /// The slots of a bid, by cell.
     pub fn slots_of(&self, bid: usize) -> std::ops::Range<usize> {
-        self.first[bid]..self.first[bid + 1]
+        self.first[bid] as usize..self.first[bid + 1] as usize
     }
 
     /// The number of the arc from one cell to another; only for cells that are near.
@@ -130,7 +130,7 @@ fn ladder(levels: &[Level]) -> Vec<Level> {
     ladder
 }
 
-fn slots(book: &Book, cells: &[&Cell], bids: &[&Bid]) -> (Vec<Slot>, Vec<usize>) {
+fn slots(book: &Book, cells: &[&Cell], bids: &[&Bid]) -> (Vec<Slot>, Vec<u32>) {
     let mut slots = Vec::with_capacity(bids.iter().map(|bid| bid.cells.len()).sum());
     let mut first = Vec::with_capacity(bids.len() + 1);
     first.push(0);
@@ -150,7 +150,8 @@ fn slots(book: &Book, cells: &[&Cell], bids: &[&Bid]) -> (Vec<Slot>, Vec<usize>)
             let value = lane_value(bid.price, cells[cell as usize].speed_ppm);
             Slot { bid: rank, cell, value }
         }));
-        first.push(slots.len());
+        // Fits: acceptances are bounded.
+        first.push(slots.len() as u32);
     }
     (slots, first)
 }

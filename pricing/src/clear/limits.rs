@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::index::Index;
+use super::ladder::Ladders;
 use super::lots::Lots;
 use crate::book::{Bid, Book};
 use crate::price::Price;
@@ -36,6 +37,8 @@ pub(super) struct Limits<'a> {
     /// Whether a bid's customer has a cap.
     capped: Vec<bool>,
     round: u32,
+    /// As all was before any limit; none if no bid has a min fill.
+    unlimited: Option<Ladders<'a>>,
 }
 
 impl<'a> Limits<'a> {
@@ -55,6 +58,7 @@ impl<'a> Limits<'a> {
             groups,
             capped,
             round: 0,
+            unlimited: None,
             index,
         }
     }
@@ -62,6 +66,16 @@ impl<'a> Limits<'a> {
     /// Whether any bid can ever be limited.
     pub fn none(&self) -> bool {
         self.lumpy.is_empty() && self.budgeted.is_empty() && self.groups.is_empty()
+    }
+
+    /// Remembers how all is before any limit.
+    pub fn look_at(&mut self, lots: &Lots) {
+        self.unlimited = (!self.lumpy.is_empty()).then(|| Ladders::of(self.index, lots));
+    }
+
+    /// The price at which a rejected bid would have had its min fill.
+    pub fn price_of_min_fill(&self, bid: usize) -> Price {
+        self.unlimited.as_ref().map_or(Price::MAX, |ladders| ladders.price_of_min_fill(bid))
     }
 
     /// Lowers the limits of bids that hold what they must not at these prices (per cell): caps; if those hold, budgets; if

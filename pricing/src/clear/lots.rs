@@ -147,25 +147,14 @@ impl<'a> Lots<'a> {
         sum
     }
 
-    /// What the lanes of a cell can be had for from whoever has them now, cheapest first, each with
-    /// the lanes up to and with it: unsold ones for their reserve, held ones for a micro-unit more
-    /// than they are worth to the holder.
-    pub fn ladder(&self, cell: usize, lots: &[u32]) -> Vec<(Price, u64)> {
+    /// Reserves and lanes left of the unsold levels of a cell.
+    pub fn unsold_steps(&self, cell: usize) -> Vec<(Price, u64)> {
         let (next, left) = self.next[cell];
         let unsold = self.index.levels[cell].iter().enumerate().skip(next);
-        let mut steps: Vec<(Price, u64)> = unsold
+        unsold
             .map(|(l, level)| (level.reserve, if l == next { left } else { level.lanes }))
             .map(|(reserve, lanes)| (reserve, u64::from(lanes)))
-            .collect();
-        let lots = lots.iter().map(|lot| *lot as usize);
-        steps.extend(lots.map(|l| (self.index.slots[l].value + 1, u64::from(self.held[l]))));
-        steps.sort_unstable();
-        let mut sum = 0;
-        steps.iter_mut().for_each(|(_, lanes)| {
-            sum += *lanes;
-            *lanes = sum;
-        });
-        steps
+            .collect()
     }
 
     pub fn sell(&mut self, cell: usize, amount: u32) {
@@ -201,7 +190,12 @@ impl<'a> Lots<'a> {
                 let there = &index.slots[other];
                 let to = there.cell as usize;
                 let gain = there.value - here.value;
-                self.movers[index.arc(cell, to)].push(Mover::new(gain, slot));
+                let movers = &mut self.movers[index.arc(cell, to)];
+                if movers.len() == movers.capacity() {
+                    // Half as much again, not twice: it is the most of the memory.
+                    movers.reserve_exact(movers.len() / 2 + 2);
+                }
+                movers.push(Mover::new(gain, slot));
                 if gain > self.gain[cell * self.exits.len() + to] {
                     self.set_gain(cell, to, gain);
                 }

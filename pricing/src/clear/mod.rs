@@ -3,6 +3,7 @@
 mod cost;
 mod flow;
 mod index;
+mod ladder;
 mod limits;
 mod lots;
 mod outcome;
@@ -35,6 +36,7 @@ pub fn clear(book: &Book) -> Result<Clearing, BookError> {
     let mut flow = Flow::new(&index, &limits.lanes);
     let bound = outcome::welfare(&index, &flow.lots);
     if !limits.none() {
+        limits.look_at(&flow.lots);
         flow = relax_and_reject(book, &index, &mut limits, flow);
     }
     let ranges = top_up(book, &index, &mut limits, &mut flow);

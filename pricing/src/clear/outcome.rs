@@ -1,4 +1,4 @@
-//! The end of the lots, told as a clearing.
+//! The end of the flow, told as a clearing.
 
 use super::flow::Flow;
 use super::index::Index;
@@ -68,7 +68,7 @@ fn unfilled(
     let short = |b: usize| index.bids[b].lanes - flow.lots.held_by(b);
     let short: Vec<(usize, u32)> =
         (0..index.bids.len()).map(|b| (b, short(b))).filter(|(_, lanes)| *lanes > 0).collect();
-    let mut reasons = Reasons::new(index, flow, limits, &prices);
+    let mut reasons = Reasons::new(index, flow, limits, ranges, &prices);
     let told =
         |(b, lanes): (usize, u32)| Unfilled { bid: index.bids[b].id, lanes, reason: reasons.of(b) };
     short.into_iter().map(told).collect()

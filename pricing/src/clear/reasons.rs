@@ -4,8 +4,9 @@ use super::cost::Cost;
 use super::flow::Flow;
 use super::index::Index;
 use super::limits::{Limits, Why};
+use super::range::Range;
 use crate::clearing::Reason;
-use crate::price::{Price, lane_value, least_price_worth};
+use crate::price::{Price, least_price_worth};
 
 pub(super) struct Reasons<'a, 'b, 'c, 'd> {
     index: &'a Index<'d>,
@@ -13,11 +14,9 @@ pub(super) struct Reasons<'a, 'b, 'c, 'd> {
     /// Per cell and level, the lanes offered up to and with it.
     offered: Vec<Vec<u64>>,
     limits: &'a Limits<'c>,
+    ranges: &'a [Range],
     /// Per cell.
     prices: &'a [Price],
-    /// Per cell, what its lanes ask for or are worth to who holds them, cheapest first, each with
-    /// the lanes up to and with it. Made for who was rejected; empty where nobody was.
-    ladders: Vec<Vec<(Price, u64)>>,
 }
 
 impl<'a, 'b, 'c, 'd> Reasons<'a, 'b, 'c, 'd> {
@@ -25,6 +24,7 @@ impl<'a, 'b, 'c, 'd> Reasons<'a, 'b, 'c, 'd> {
         index: &'a Index<'d>,
         flow: &'a mut Flow<'b>,
         limits: &'a Limits<'c>,
+        ranges: &'a [Range],
         prices: &'a [Price],
     ) -> Reasons<'a, 'b, 'c, 'd> {
         let running = |sum: &mut u64, lanes: u32| {
@@ -35,11 +35,7 @@ impl<'a, 'b, 'c, 'd> Reasons<'a, 'b, 'c, 'd> {
         let offered = offered
             .map(|levels| levels.iter().map(|l| l.lanes).scan(0, running).collect())
             .collect();
-        let ladders = match limits.why.contains(&Why::MinFill) {
-            true => ladders(index, flow),
-            false => Vec::new(),
-        };
-        Reasons { index, flow, offered, limits, prices, ladders }
+        Reasons { index, flow, offered, limits, ranges, prices }
     }
 
     /// The reason of a bid that is short.
@@ -48,13 +44,16 @@ impl<'a, 'b, 'c, 'd> Reasons<'a, 'b, 'c, 'd> {
         if slots.is_empty() {
             return Reason::NoSupply;
         }
+        let held = u64::from(self.flow.lots.held_by(bid));
         match self.limits.why[bid] {
+            _ if held == 0 && self.is_priced_out(bid) => {}
             Why::Unlimited => {}
-            Why::MinFill => return Reason::MinFill { would_win: self.would_win_whole(bid) },
+            Why::MinFill => {
+                return Reason::MinFill { would_win: self.limits.price_of_min_fill(bid) };
+            }
             Why::Budget => return Reason::Budget { would_need: self.would_need(bid) },
             Why::ShareCap => return Reason::ShareCap,
         }
-        let held = u64::from(self.flow.lots.held_by(bid));
         let would_win = match held {
             0 => self.would_win(bid, &self.flow.reach.cost),
             // Few bids are short in part, about one a cell: this may cost a pass over the arcs.
@@ -70,25 +69,10 @@ impl<'a, 'b, 'c, 'd> Reasons<'a, 'b, 'c, 'd> {
         }
     }
 
-    /// The least price at which unsold lanes and those held at less are as many as its min fill.
-    fn would_win_whole(&self, bid: usize) -> Price {
-        let slots = &self.index.slots[self.index.slots_of(bid)];
-        let lanes = |price: Price| -> u64 {
-            let within = slots.iter().map(|slot| {
-                let cell = slot.cell as usize;
-                let value = lane_value(price, self.index.cells[cell].speed_ppm);
-                let steps = self.ladders[cell].partition_point(|(step, _)| *step <= value);
-                steps.checked_sub(1).map_or(0, |last| self.ladders[cell][last].1)
-            });
-            within.sum()
-        };
-        let wants = u64::from(self.index.bids[bid].min_fill);
-        let (mut under, mut enough) = (self.index.bids[bid].price, Price::MAX);
-        while enough - under > 1 {
-            let middle = under + (enough - under) / 2;
-            if lanes(middle) >= wants { enough = middle } else { under = middle }
-        }
-        enough
+    /// Whether no supporting price is low enough for it, whatever its limit.
+    fn is_priced_out(&self, bid: usize) -> bool {
+        let mut slots = self.index.slots[self.index.slots_of(bid)].iter();
+        slots.all(|slot| slot.value < self.ranges[slot.cell as usize].lo)
     }
 
     /// What it pays and the cheapest lane beside; or its min fill of such, if it holds none.
@@ -122,12 +106,4 @@ impl<'a, 'b, 'c, 'd> Reasons<'a, 'b, 'c, 'd> {
         });
         price.min()
     }
-}
-
-fn ladders(index: &Index, flow: &Flow) -> Vec<Vec<(Price, u64)>> {
-    let mut lots = vec![Vec::new(); index.cells.len()];
-    for (at, slot) in index.slots.iter().enumerate().filter(|(at, _)| flow.lots.held[*at] > 0) {
-        lots[slot.cell as usize].push(at as u32);
-    }
-    (0..index.cells.len()).map(|cell| flow.lots.ladder(cell, &lots[cell])).collect()
 }
