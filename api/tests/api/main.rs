@@ -4,6 +4,7 @@
 mod app;
 mod explain;
 mod mail;
+mod market;
 mod refusals;
 mod replay;
 mod spec;
