@@ -49,6 +49,7 @@ mod check;
 mod clear;
 mod clearing;
 mod price;
+mod report;
 
 pub use book::{
     Bid, Book, BookError, Cap, Cell, Level, MAX_ACCEPTANCES, MAX_BIDS, MAX_CELLS, MAX_PRICE,
@@ -58,3 +59,4 @@ pub use check::{Violation, check};
 pub use clear::clear;
 pub use clearing::{CellClearing, Clearing, Fill, Reason, SetBy, Setter, Unfilled};
 pub use price::{Price, gross_reserve, lane_value};
+pub use report::{Idle, Report, Unmet, report};

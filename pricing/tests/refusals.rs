@@ -150,3 +150,52 @@ fn errors_read_well() {
         "bid 000000000000000000000000000000ff names the unknown cell 3"
     );
 }
+
+/// A million bids of one lane, for half as many lanes in two cells.
+#[test]
+fn a_million_small_bids_clear() {
+    let cell = |id| Cell {
+        id,
+        speed_ppm: 1_000_000,
+        levels: (1..=250).map(|n| Level { reserve: n * 100, lanes: 1_000 }).collect(),
+    };
+    let bid = |n: u32| Bid {
+        id: u128::from(n),
+        price: Price::from(n % 50_021 + 1),
+        lanes: 1,
+        cells: vec![1, 2],
+        min_fill: n % 2,
+        ..Bid::default()
+    };
+    let book = Book {
+        grid: 1,
+        cells: vec![cell(1), cell(2)],
+        bids: (0..1_000_000).map(bid).collect(),
+        ..Book::default()
+    };
+    let clearing = clear(&book).expect("the book is valid");
+    assert_eq!(check(&book, &clearing), Ok(()));
+    assert_eq!(clearing.cells.iter().map(|cell| cell.lanes).sum::<u32>(), 500_000);
+}
+
+/// A budget that no lane is within wins none, and leaves the lanes to others.
+#[test]
+fn budgets_below_one_lane_win_nothing() {
+    let level = Level { reserve: 10, lanes: 4 };
+    let bid =
+        |id, budget| Bid { id, price: 20, lanes: 2, cells: vec![1], budget, ..Bid::default() };
+    let mut book = Book {
+        grid: 1,
+        cells: vec![Cell { id: 1, speed_ppm: 1_000_000, levels: vec![level] }],
+        bids: vec![bid(1, Some(0)), bid(2, Some(9)), bid(3, Some(10)), bid(4, None)],
+        ..Book::default()
+    };
+    let clearing = clear(&book).expect("the book is valid");
+    assert_eq!(check(&book, &clearing), Ok(()));
+    let won: Vec<(u128, u32)> = clearing.fills.iter().map(|fill| (fill.bid, fill.lanes)).collect();
+    assert_eq!(won, [(3, 1), (4, 2)]);
+    // And one that only just reaches for all it wants is not cut.
+    book.bids[3].budget = Some(20);
+    let clearing = clear(&book).expect("the book is valid");
+    assert_eq!(clearing.fills.last().map(|fill| fill.lanes), Some(2));
+}

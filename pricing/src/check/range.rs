@@ -55,7 +55,7 @@ fn ends(view: &View, own: &Bounds) -> (Vec<Price>, Vec<Price>) {
 
 /// A cell without supply has none and counts as 0.
 fn own_bounds(view: &View) -> Bounds {
-    let dearest = |cell: &CellView| cell.told.sold.last().map_or(0, |level| level.reserve);
+    let dearest = |cell: &CellView| cell.told.sold.last().map(|level| level.reserve);
     // A cell without an unsold lane that has any lane has holders, which bound it below.
     let unsold = |cell: &CellView| match cell.unsold {
         Some((reserve, _)) => reserve,
@@ -63,7 +63,7 @@ fn own_bounds(view: &View) -> Bounds {
         None => Price::MAX / 2,
     };
     let n = view.cells.len();
-    let mut lo: Vec<Price> = view.cells.iter().map(dearest).collect();
+    let mut lo: Vec<Option<Price>> = view.cells.iter().map(dearest).collect();
     let mut hi: Vec<Price> = view.cells.iter().map(unsold).collect();
     let (mut lo_by, mut hi_by) = (vec![None; n], vec![None; n]);
     for (rank, bid) in view.bids.iter().enumerate() {
@@ -76,12 +76,13 @@ fn own_bounds(view: &View) -> Bounds {
         if bid.is_short_by_price() {
             for &SlotView { cell, value, .. } in view.slots_of(bid) {
                 let cell = cell as usize;
-                if value > lo[cell] {
-                    (lo[cell], lo_by[cell]) = (value, Some(rank));
+                if Some(value) > lo[cell] {
+                    (lo[cell], lo_by[cell]) = (Some(value), Some(rank));
                 }
             }
         }
     }
+    let lo = lo.into_iter().map(|lo| lo.unwrap_or(0)).collect();
     Bounds { lo, hi, lo_by, hi_by }
 }
 
@@ -127,7 +128,7 @@ fn sets(view: &View, own: &Bounds, setter: Setter, is_lo: bool) -> bool {
         false => (there.told.hi, own.hi[at], own.hi_by[at], there.unsold.map(|u| u.0)),
     };
     let is_bound = match setter.by {
-        SetBy::Nothing => bound == 0,
+        SetBy::Nothing => bound == 0 && by.is_none() && (reserve.is_none() || !is_lo),
         SetBy::Reserve(told) => reserve == Some(told) && told == bound,
         SetBy::Bid(told) => by.is_some_and(|rank| view.bids[rank].bid.id == told),
     };

@@ -26,7 +26,8 @@ pub(super) struct Range {
 pub(super) fn ranges(index: &Index, flow: &Flow) -> Vec<Range> {
     let hi: Vec<Price> = flow.reach.cost.iter().map(|cost| cost.value).collect();
     let (base, mut lo_by) = base(index, flow);
-    let mut width: Vec<Price> = hi.iter().zip(base).map(|(hi, base)| hi - base).collect();
+    let mut width: Vec<Price> =
+        hi.iter().zip(base).map(|(hi, base)| hi - base.unwrap_or(0)).collect();
     let mut settled = vec![false; hi.len()];
     let mut queue: BinaryHeap<Reverse<(Price, usize)>> =
         width.iter().enumerate().map(|(cell, width)| Reverse((*width, cell))).collect();
@@ -53,20 +54,20 @@ pub(super) fn ranges(index: &Index, flow: &Flow) -> Vec<Range> {
     (0..hi.len()).map(range).collect()
 }
 
-/// The bounds from below that a cell has by itself.
-fn base(index: &Index, flow: &Flow) -> (Vec<Price>, Vec<Setter>) {
+/// The bounds from below that a cell has by itself, and what sets them.
+fn base(index: &Index, flow: &Flow) -> (Vec<Option<Price>>, Vec<Setter>) {
     let mut base = Vec::with_capacity(index.cells.len());
     let mut by = Vec::with_capacity(index.cells.len());
     for (cell, of) in index.cells.iter().enumerate() {
         let dearest = flow.lots.dearest_sold(cell).map(|(reserve, _)| reserve);
-        base.push(dearest.unwrap_or(0));
+        base.push(dearest);
         by.push(Setter { cell: of.id, by: dearest.map_or(SetBy::Nothing, SetBy::Reserve) });
     }
     for bid in (0..index.bids.len()).filter(|bid| flow.lots.short[*bid] > 0) {
         for slot in &index.slots[index.slots_of(bid)] {
             let cell = slot.cell as usize;
-            if slot.value > base[cell] {
-                base[cell] = slot.value;
+            if Some(slot.value) > base[cell] {
+                base[cell] = Some(slot.value);
                 by[cell].by = SetBy::Bid(index.bids[bid].id);
             }
         }
