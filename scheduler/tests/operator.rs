@@ -45,7 +45,7 @@ on_both_databases! {
         assert_eq!(told.why, Some(Why::LeftOut(LeftOut::Halted)));
         let told = world.write(|tx| market::explain_vehicle(tx, &world.config, owner, idle));
         assert_eq!(told.standing, Standing::NotOffered { reason: "region_halted".to_owned() });
-        let view = world.write(|tx| market::list(tx));
+        let view = world.write(market::list);
         assert_eq!(view[0].halts, [halted]);
 
         world.write(|tx| market::lift_halt(tx, operator, "us", "us-ca"));
@@ -109,7 +109,7 @@ on_both_databases! {
         let first = world.beat(car, &at_home(), None).order.unwrap();
         // The new rate is in force when it settles, and counts for nothing here: 85 % of $0.002.
         world.complete(car, &first, 60);
-        assert_eq!(world.write(|tx| market::list(tx))[0].rate.fee_ppm, 500_000);
+        assert_eq!(world.write(market::list)[0].rate.fee_ppm, 500_000);
         let second = world.beat(car, &at_home(), None).order.unwrap();
         world.complete(car, &second, 60);
         assert_eq!(world.balance(Code::OwnerCash, owner, "USD").posted, Amount(3_400));

@@ -3,6 +3,7 @@
 //! usage, 3 if the server or the database cannot be reached.
 
 mod admin;
+mod bench;
 mod ledger;
 mod market;
 mod serve;
@@ -42,6 +43,9 @@ enum Command {
     /// Read the market's history.
     #[command(subcommand)]
     Market(market::Command),
+    /// Measure.
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// What only who runs the server may do.
     #[command(subcommand)]
     Admin(admin::Command),
@@ -115,6 +119,7 @@ fn run(cli: Cli) -> Result<Answer, Failure> {
         }
         Command::Ledger(command) => command.run(cli.json),
         Command::Market(command) => command.run(cli.json),
+        Command::Bench(command) => command.run(cli.json),
         Command::Admin(command) => command.run(cli.json),
         #[cfg(feature = "sandbox")]
         Command::Worker => std::process::exit(i32::from(worker() != ExitCode::SUCCESS)),

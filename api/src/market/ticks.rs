@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, get, web};
-use scheduler::market::TickView;
+use scheduler::Stay;
+use scheduler::market::{TickDetail, TickView};
 use serde::Serialize;
 use store::{Amount, ClearingId, Timestamp};
 use utoipa::ToSchema;
@@ -15,7 +16,7 @@ use crate::pagination::{Page, PageQuery};
 use crate::problem::Result;
 
 pub fn configure(routes: &mut ServiceConfig<'_>) {
-    routes.service(ticks);
+    routes.service(ticks).service(show_tick);
 }
 
 /// A tick: lanes, and money per hour in the market's currency.
@@ -102,4 +103,83 @@ async fn ticks(
         app.read(move |tx| Ok(scheduler::market::ticks(tx, &id, page.after, page.rows())?)).await?;
     let ticks: Vec<Tick> = ticks.into_iter().map(Tick::from).collect();
     Ok(HttpResponse::Ok().json(page.page(ticks, |tick| tick.tick)))
+}
+
+/// A tick and what it left undone.
+#[derive(Serialize, ToSchema)]
+struct TickReport {
+    #[serde(flatten)]
+    tick: Tick,
+    /// Lanes wanted by bids in the book and not won, by reason.
+    unmet_by_reason: BTreeMap<&'static str, u64>,
+    /// Bids that waited and were not in the book, by reason.
+    left_out: BTreeMap<&'static str, i64>,
+    /// Cells with cars that were not let.
+    idle_cells: Vec<IdleCell>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct IdleCell {
+    region: String,
+    class: String,
+    /// Bit set of what the cell's owners allow.
+    permits: i32,
+    #[schema(value_type = String, example = "term")]
+    stay: Stay,
+    lanes: u64,
+    /// The least that one of them asks, with the fee on top, per lane-hour.
+    #[schema(value_type = String)]
+    least_ask: Amount,
+    /// Below it one more car would have been let; none: at no price.
+    #[schema(value_type = Option<String>)]
+    would_sell_below: Option<Amount>,
+}
+
+impl From<TickDetail> for TickReport {
+    fn from(detail: TickDetail) -> Self {
+        let unmet = detail.unmet;
+        let idle = detail.idle.into_iter().map(|(key, idle)| IdleCell {
+            region: key.region,
+            class: key.class,
+            permits: key.permits.0,
+            stay: key.stay,
+            lanes: idle.lanes,
+            least_ask: Amount(idle.reserve),
+            would_sell_below: idle.would_sell.map(Amount),
+        });
+        Self {
+            tick: detail.view.into(),
+            unmet_by_reason: BTreeMap::from([
+                ("no_supply", unmet.no_supply),
+                ("sold_out", unmet.sold_out),
+                ("price_too_low", unmet.price_too_low),
+                ("outbid", unmet.outbid),
+                ("min_fill", unmet.min_fill),
+                ("budget", unmet.budget),
+                ("share_cap", unmet.share_cap),
+            ]),
+            left_out: detail.left_out.into_iter().map(|(why, n)| (why.as_str(), n)).collect(),
+            idle_cells: idle.collect(),
+        }
+    }
+}
+
+/// Show a tick
+///
+/// Demand that was not met, by reason, and cars that were not let, by cell.
+#[utoipa::path(operation_id = "show_tick", tag = "market", security(("bearer" = [])),
+    params(
+        ("id" = String, Path, description = "The market."),
+        ("tick" = i64, Path, description = "A tick of `/v1/markets/{id}/ticks`."),
+    ),
+    responses((status = 200, description = "The tick.", body = TickReport)))]
+#[get("/v1/markets/{id}/ticks/{tick}")]
+async fn show_tick(
+    app: App,
+    _user: AnyUser,
+    path: web::Path<(String, i64)>,
+) -> Result<HttpResponse> {
+    let (id, tick) = path.into_inner();
+    let detail = app.read(move |tx| Ok(scheduler::market::tick_detail(tx, &id, tick)?)).await?;
+    Ok(HttpResponse::Ok().json(TickReport::from(detail)))
 }

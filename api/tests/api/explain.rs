@@ -51,6 +51,14 @@ store::on_both_databases! {
         let figures = &ticks["data"][0];
         assert_eq!((&figures["wanted"], &figures["unmet"], &figures["idle"]), (&json!(1), &json!(1), &json!(1)));
         assert_eq!(figures["clearing"], outcome["clearing"]);
+        let report = olga.get(&format!("/v1/markets/us/ticks/{tick_number}")).expect(200);
+        assert_eq!(report["unmet_by_reason"]["price_too_low"], 1, "{report}");
+        assert_eq!((&report["left_out"], &report["idle_cells"][0]["least_ask"]),
+            (&json!({}), &json!("0.589000")));
+        assert_eq!(report["idle_cells"][0]["would_sell_below"], "0.360000");
+        for none in ["77", "-1", "9223372036854775807", "x"] {
+            olga.get(&format!("/v1/markets/us/ticks/{none}")).refused(404, "not_found");
+        }
         eve.get(&bid).refused(404, "not_found");
         otto.get(&market).refused(404, "not_found");
         olga.get(&bid).refused(403, "wrong_role");

@@ -59,6 +59,7 @@ const ROUTES: &[&str] = &[
     "DELETE /v1/markets/{id}/regions/{region}/halt",
     "GET /v1/markets/{id}/history",
     "GET /v1/markets/{id}/ticks",
+    "GET /v1/markets/{id}/ticks/{tick}",
     "GET /v1/ledger/trial-balance",
     "GET /v1/ledger/journal",
     "GET /v1/ledger/check",

@@ -231,7 +231,11 @@ pub(super) fn load_last(tx: &mut Tx<'_>, market: &str) -> Result<Option<(TickRef
     with_record(tx, found)
 }
 
-fn load_tick(tx: &mut Tx<'_>, market: &str, tick: i64) -> Result<Option<(TickRef, Record)>> {
+pub(super) fn load_tick(
+    tx: &mut Tx<'_>,
+    market: &str,
+    tick: i64,
+) -> Result<Option<(TickRef, Record)>> {
     let found = clearing::table
         .filter(clearing::market_id.eq(market))
         .filter(clearing::tick.eq(tick))

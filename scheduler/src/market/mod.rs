@@ -40,7 +40,7 @@ pub use quote::{
 };
 pub use replay::{Replay, replay, replay_page};
 pub use tick::{Draft, TickReport, commit, draft, tick};
-pub use ticks::{TickView, ticks};
+pub use ticks::{TickDetail, TickView, tick_detail, ticks};
 pub use view::{Alarm, MarketView, Status, alarms, list, status};
 
 use store::Tx;

@@ -144,16 +144,16 @@ fn unsold(reign: &Reign, asks: Amount, cell: &CellClearing) -> Standing {
         // It would have been sold: it came, or came to ask so little, after the tick.
         return Standing::Waiting;
     }
-    let reason = match cell.price {
-        _ if cell.lo == 0 => "no_demand",
-        _ if asks.0 == cell.lo => "drawn",
-        _ => "reserve_too_high",
+    let reason = match cell.would_sell() {
+        None => "no_demand",
+        Some(price) if price == asks.0 => "drawn",
+        Some(_) => "reserve_too_high",
     };
     Standing::Unsold(Unsold {
         reason,
         price: cell.price.map(Amount),
         set_by: setter(cell, None),
-        would_sell_at: net_below(reign, cell.lo),
+        would_sell_at: cell.would_sell().and_then(|price| net_below(reign, price)),
     })
 }
 

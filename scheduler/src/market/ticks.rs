@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
+use pricing::{Idle, Unmet};
 use store::schema::{clearing, unplaced_fill};
 use store::{ClearingId, Timestamp, Tx};
 
-use super::{Figures, known};
-use crate::{NoCar, Result};
+use super::explain::load_tick;
+use super::{CellKey, Figures, known};
+use crate::{Error, LeftOut, NoCar, Result};
 
 /// A tick that was cleared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,39 @@ pub struct TickView {
     pub unplaced: BTreeMap<NoCar, i64>,
     /// Whether it can be made again.
     pub replayable: bool,
+}
+
+/// A tick, and what it left undone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TickDetail {
+    pub view: TickView,
+    /// Lanes wanted and not won, by reason; of bids that were in the book.
+    pub unmet: Unmet,
+    /// Bids that waited and were not in the book, by reason.
+    pub left_out: BTreeMap<LeftOut, i64>,
+    /// Cells with cars unsold: lanes, the least that one asks, and the reserve below which one
+    /// more lane would have been sold.
+    pub idle: Vec<(CellKey, Idle)>,
+}
+
+/// One tick in full.
+///
+/// # Errors
+/// [`Error::NotFound`] for an unknown market or tick, and for one from before there were records.
+pub fn tick_detail(tx: &mut Tx<'_>, market: &str, tick: i64) -> Result<TickDetail> {
+    let view = ticks(tx, market, tick.checked_add(1), 1)?;
+    let view = view.into_iter().find(|view| view.tick == tick).ok_or(Error::NotFound("tick"))?;
+    let (_, record) = load_tick(tx, market, tick)?.ok_or(Error::NotFound("tick"))?;
+    let report = pricing::report(&record.book, &record.result);
+    let mut left_out = BTreeMap::new();
+    for (_, why) in &record.left_out {
+        *left_out.entry(*why).or_default() += 1;
+    }
+    let idle = report.idle.into_iter().filter_map(|idle| {
+        let key = record.cells.get(usize::try_from(idle.cell).ok()?)?;
+        Some((key.clone(), idle))
+    });
+    Ok(TickDetail { view, unmet: report.unmet, left_out, idle: idle.collect() })
 }
 
 type Row = (ClearingId, i64, Timestamp, Option<Vec<u8>>, FigureRow);
