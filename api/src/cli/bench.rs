@@ -24,15 +24,24 @@ pub struct MarketArgs {
     /// Python with the package highspy: the peer. Without one only our own figures are told.
     #[arg(long, env = "DRIVEWAY_TEST_PYTHON", default_value = "python3", value_name = "PROGRAM")]
     python: String,
+    /// Which cells bids accept.
+    #[arg(long, default_value = "regions", value_parser = shape)]
+    shape: Shape,
     /// Measure one case, as JSON: every case has a process of its own, so that its memory is seen.
     #[arg(long, hide = true)]
     case: Option<String>,
+}
+
+/// The word that JSON has for it.
+fn shape(word: &str) -> Result<Shape, String> {
+    serde_json::from_value(word.into()).map_err(|error| error.to_string())
 }
 
 /// One case: CPU seconds of one thread.
 #[derive(Debug, Serialize)]
 struct Measured {
     family: Family,
+    shape: Shape,
     /// Bids; cells and levels are 200 each.
     size: u32,
     /// Clearings a CPU second.
@@ -40,6 +49,7 @@ struct Measured {
     cpu_s: f64,
     /// The check that every tick in production goes through.
     check_s: f64,
+    /// Memory of the book and its clearing.
     rss_mb: Option<f64>,
     lanes: u64,
     /// All-or-none bids in the money that were not served.
@@ -75,21 +85,20 @@ impl Command {
         let Self::Market(args) = self;
         match &args.case {
             Some(case) => measure_here(case),
-            None => market(&args.python, json),
+            None => market(&args, json),
         }
     }
 }
 
-const SHAPE: Shape = Shape::Regions;
 /// The most bids that the peer ends with in good time.
 const PEER_SIZE: u32 = 1_000;
 
-fn market(python: &str, json: bool) -> Result<Answer, Failure> {
+fn market(args: &MarketArgs, json: bool) -> Result<Answer, Failure> {
     let sizes = [1_000, 10_000, 100_000];
     let families = [Family::Convex, Family::AllOrNone, Family::Budgets];
     let cases: Vec<Case> = families
         .iter()
-        .flat_map(|family| sizes.map(|bids| Case::fleet(*family, SHAPE, bids)))
+        .flat_map(|family| sizes.map(|bids| Case::fleet(*family, args.shape, bids)))
         .collect();
     let bar = ProgressBar::new(cases.len() as u64 + 1);
     let mut runs = Vec::new();
@@ -97,7 +106,7 @@ fn market(python: &str, json: bool) -> Result<Answer, Failure> {
         runs.push(measure(case)?);
         bar.inc(1);
     }
-    let peer = peer(python, &Case::fleet(Family::Convex, SHAPE, PEER_SIZE));
+    let peer = peer(&args.python, &Case::fleet(Family::Convex, args.shape, PEER_SIZE));
     bar.finish_and_clear();
     let peer = peer.inspect_err(|error| eprintln!("No peer: {error:#}")).ok();
     let ours = runs.iter().find(|run| run.family == Family::Convex && run.size == PEER_SIZE);
@@ -150,6 +159,7 @@ fn told(run: &Run) -> Measured {
     let cpu_s = run.clear.as_secs_f64();
     Measured {
         family: run.case.family,
+        shape: run.case.shape,
         size: run.case.bids,
         per_s: 1.0 / cpu_s,
         cpu_s,
@@ -165,6 +175,9 @@ fn told(run: &Run) -> Measured {
 /// machine add is not the clearing's. Of memory the first run tells: what it gave back stays.
 fn measure_here(case: &str) -> Result<Answer, Failure> {
     let case: Case = serde_json::from_str(case).map_err(|e| Failure::Usage(e.to_string()))?;
+    // What the program itself takes is not the market's.
+    let own = rss().unwrap_or(0);
+    let rss = || rss().map(|bytes| bytes.saturating_sub(own));
     let meters = Meters { cpu: &cpu, rss: &rss };
     let mut runs: Vec<Run> = Vec::new();
     let spent = |runs: &[Run]| runs.iter().map(|run| run.clear).sum::<Duration>();
