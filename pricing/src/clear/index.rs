@@ -3,7 +3,8 @@
 
 use std::cmp::Reverse;
 
-use crate::book::{Bid, Book, Cell, Level, NOWHERE};
+use super::alike::{Kind, Kinds, kinds};
+use crate::book::{Bid, Book, Level, NOWHERE};
 use crate::price::{Price, lane_value};
 
 /// No arc between two cells.
@@ -18,11 +19,12 @@ pub(super) struct Slot {
     pub value: Price,
 }
 
-/// A valid book, indexed. Cells without lanes are left out: no price makes them matter.
+/// A valid book, indexed. Cells without lanes are left out: no price makes them matter. Cells alike
+/// are one: from here to `spread.rs`, *cell* means the cells of a kind.
 #[derive(Debug)]
 pub(super) struct Index<'a> {
-    /// By id.
-    pub cells: Vec<&'a Cell>,
+    /// By the id of the first.
+    pub cells: Vec<Kind<'a>>,
     /// Per cell, cheapest first, one level per reserve.
     pub levels: Vec<Vec<Level>>,
     /// By rank.
@@ -42,12 +44,15 @@ pub(super) struct Index<'a> {
 
 impl<'a> Index<'a> {
     pub fn of(book: &'a Book) -> Index<'a> {
-        let mut cells: Vec<&Cell> = book.cells.iter().filter(|c| !c.levels.is_empty()).collect();
-        cells.sort_unstable_by_key(|cell| cell.id);
         let mut bids: Vec<&Bid> = book.bids.iter().collect();
         bids.sort_unstable_by_key(|bid| (Reverse(bid.price), bid.time, bid.id));
-        let levels = cells.iter().map(|cell| ladder(&cell.levels)).collect();
-        let (slots, first) = slots(book, &cells, &bids);
+        let kinds = kinds(book, &bids);
+        let (slots, first) = slots(book, &kinds, &bids);
+        let cells = kinds.kinds;
+        let levels = |kind: &Kind| -> Vec<Level> {
+            kind.cells.iter().flat_map(|cell| cell.levels.iter().cloned()).collect()
+        };
+        let levels = cells.iter().map(|kind| ladder(levels(kind))).collect();
         let mut index = Index {
             to: Vec::new(),
             first_arc: vec![0],
@@ -117,8 +122,7 @@ impl<'a> Index<'a> {
 }
 
 /// Levels cheapest first, those of the same reserve added up. The sum fits: the book is valid.
-fn ladder(levels: &[Level]) -> Vec<Level> {
-    let mut ladder = levels.to_vec();
+pub(super) fn ladder(mut ladder: Vec<Level>) -> Vec<Level> {
     ladder.sort_unstable_by_key(|level| level.reserve);
     ladder.dedup_by(|next, kept| {
         let same = next.reserve == kept.reserve;
@@ -130,24 +134,20 @@ fn ladder(levels: &[Level]) -> Vec<Level> {
     ladder
 }
 
-fn slots(book: &Book, cells: &[&Cell], bids: &[&Bid]) -> (Vec<Slot>, Vec<u32>) {
-    let mut slots = Vec::with_capacity(bids.iter().map(|bid| bid.cells.len()).sum());
+fn slots(book: &Book, kinds: &Kinds, bids: &[&Bid]) -> (Vec<Slot>, Vec<u32>) {
+    let ids = book.cell_ids();
+    let mut slots = Vec::new();
     let mut first = Vec::with_capacity(bids.len() + 1);
     first.push(0);
-    let ids = book.cell_ids();
-    // Positions among all cells, and NOWHERE of those without lanes.
-    let mut with_lanes = vec![NOWHERE; book.cells.len()];
-    for (cell, at) in cells.iter().zip(0..) {
-        ids.position(cell.id).into_iter().for_each(|position| with_lanes[position] = at);
-    }
     let mut accepted: Vec<u32> = Vec::new();
     for (rank, bid) in (0..).zip(bids) {
         let positions = bid.cells.iter().filter_map(|id| ids.position(*id));
-        accepted.extend(positions.map(|position| with_lanes[position]));
-        accepted.retain(|cell| *cell != NOWHERE);
+        accepted.extend(positions.map(|position| kinds.of[position]));
+        accepted.retain(|kind| *kind != NOWHERE);
         accepted.sort_unstable();
+        accepted.dedup();
         slots.extend(accepted.drain(..).map(|cell| {
-            let value = lane_value(bid.price, cells[cell as usize].speed_ppm);
+            let value = lane_value(bid.price, kinds.kinds[cell as usize].speed_ppm);
             Slot { bid: rank, cell, value }
         }));
         // Fits: acceptances are bounded.

@@ -1,5 +1,6 @@
 //! From a book to its clearing.
 
+mod alike;
 mod cost;
 mod flow;
 mod index;
@@ -11,6 +12,7 @@ mod range;
 mod reach;
 mod reasons;
 mod release;
+mod spread;
 
 use crate::book::{Book, BookError, validate};
 use crate::clearing::Clearing;

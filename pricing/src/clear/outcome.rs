@@ -6,9 +6,9 @@ use super::limits::Limits;
 use super::lots::Lots;
 use super::range::Range;
 use super::reasons::Reasons;
+use super::spread::Spread;
 use crate::book::{Book, Level};
-use crate::clearing::{CellClearing, Clearing, Fill, SetBy, Setter, Unfilled};
-use crate::price::price_at;
+use crate::clearing::{CellClearing, Clearing, SetBy, Setter, Unfilled};
 
 pub(super) fn clearing(
     book: &Book,
@@ -18,25 +18,21 @@ pub(super) fn clearing(
     ranges: &[Range],
     bound: i128,
 ) -> Clearing {
-    let lots = &flow.lots;
+    let spread = Spread::of(index, flow);
     Clearing {
-        cells: cells(book, index, lots, ranges),
-        fills: fills(index, lots),
-        welfare: welfare(index, lots),
+        cells: cells(book, &spread, ranges),
+        fills: spread.fills,
+        welfare: welfare(index, &flow.lots),
         bound,
         unfilled: unfilled(book, index, flow, limits, ranges),
     }
 }
 
-fn cells(book: &Book, index: &Index, lots: &Lots, ranges: &[Range]) -> Vec<CellClearing> {
+fn cells(book: &Book, spread: &Spread, ranges: &[Range]) -> Vec<CellClearing> {
     let empty = book.cells.iter().filter(|cell| cell.levels.is_empty());
     let mut cells: Vec<CellClearing> = empty.map(|cell| without_supply(cell.id)).collect();
-    for (c, &Range { lo, hi, lo_by, hi_by }) in ranges.iter().enumerate() {
-        let sold = lots.sold(c);
-        let lanes = sold.iter().map(|level| level.lanes).sum();
-        let price = (lanes > 0).then(|| price_at(lo, hi, book.k_ppm));
-        let cell = index.cells[c].id;
-        cells.push(CellClearing { cell, price, lo, hi, lanes, sold, lo_by, hi_by });
+    for (c, range) in ranges.iter().enumerate() {
+        cells.extend(spread.cells(c, range, book.k_ppm));
     }
     cells.sort_unstable_by_key(|cell| cell.cell);
     cells
@@ -45,16 +41,6 @@ fn cells(book: &Book, index: &Index, lots: &Lots, ranges: &[Range]) -> Vec<CellC
 fn without_supply(cell: u32) -> CellClearing {
     let by = Setter { cell, by: SetBy::Nothing };
     CellClearing { cell, price: None, lo: 0, hi: 0, lanes: 0, sold: vec![], lo_by: by, hi_by: by }
-}
-
-fn fills(index: &Index, lots: &Lots) -> Vec<Fill> {
-    let held = index.slots.iter().zip(&lots.held).filter(|(_, lanes)| **lanes > 0);
-    held.map(|(slot, &lanes)| Fill {
-        bid: index.bids[slot.bid as usize].id,
-        cell: index.cells[slot.cell as usize].id,
-        lanes,
-    })
-    .collect()
 }
 
 fn unfilled(

@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use super::flow::Flow;
 use super::index::Index;
 use super::reach::NO_MOVE;
-use crate::clearing::{SetBy, Setter};
+use crate::clearing::SetBy;
 use crate::price::Price;
 
 /// The supporting prices of a cell.
@@ -14,8 +14,15 @@ use crate::price::Price;
 pub(super) struct Range {
     pub lo: Price,
     pub hi: Price,
-    pub lo_by: Setter,
-    pub hi_by: Setter,
+    pub lo_by: Origin,
+    pub hi_by: Origin,
+}
+
+/// Where an end of a range comes from: the cell of the index, and what there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin {
+    pub cell: usize,
+    pub by: SetBy,
 }
 
 /// Per cell. `hi` is what a lane costs at the end of the flow. `lo` is the greatest of the dearest
@@ -55,13 +62,13 @@ pub(super) fn ranges(index: &Index, flow: &Flow) -> Vec<Range> {
 }
 
 /// The bounds from below that a cell has by itself, and what sets them.
-fn base(index: &Index, flow: &Flow) -> (Vec<Option<Price>>, Vec<Setter>) {
+fn base(index: &Index, flow: &Flow) -> (Vec<Option<Price>>, Vec<Origin>) {
     let mut base = Vec::with_capacity(index.cells.len());
     let mut by = Vec::with_capacity(index.cells.len());
-    for (cell, of) in index.cells.iter().enumerate() {
+    for cell in 0..index.cells.len() {
         let dearest = flow.lots.dearest_sold(cell).map(|(reserve, _)| reserve);
         base.push(dearest);
-        by.push(Setter { cell: of.id, by: dearest.map_or(SetBy::Nothing, SetBy::Reserve) });
+        by.push(Origin { cell, by: dearest.map_or(SetBy::Nothing, SetBy::Reserve) });
     }
     for bid in (0..index.bids.len()).filter(|bid| flow.lots.short[*bid] > 0) {
         for slot in &index.slots[index.slots_of(bid)] {
@@ -75,11 +82,11 @@ fn base(index: &Index, flow: &Flow) -> (Vec<Option<Price>>, Vec<Setter>) {
     (base, by)
 }
 
-fn hi_by(index: &Index, flow: &Flow, cell: usize) -> Setter {
+fn hi_by(index: &Index, flow: &Flow, cell: usize) -> Origin {
     let (exit, lot) = flow.exit_of(cell);
     let by = match lot {
         Some(lot) => SetBy::Bid(index.bids[index.slots[lot].bid as usize].id),
         None => flow.lots.next_unsold(exit).map_or(SetBy::Nothing, SetBy::Reserve),
     };
-    Setter { cell: index.cells[exit].id, by }
+    Origin { cell: exit, by }
 }
