@@ -1,14 +1,14 @@
 //! From supply and demand to a book that prices can be found for. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use pricing::{Bid, Book, Cap, Cell, Level, lane_value};
 use store::{Amount, BidId, JobId, PartyId, Rounding, Timestamp, mul_div};
 
-use super::CellKey;
 use super::leader::Reign;
 use super::snapshot::{Demand, Snapshot};
 use super::supply::{ask, cell_of, lease_s};
+use super::{CellKey, CellRef};
 use crate::{Config, Error, LeftOut, Result};
 
 /// A book, and what its numbers stand for.
@@ -40,7 +40,7 @@ pub(super) struct Terms {
 pub(super) fn open_book(reign: &Reign, snapshot: &Snapshot, config: &Config) -> Result<OpenBook> {
     let supply = count_supply(reign, snapshot, config)?;
     let mut open = OpenBook {
-        cells: supply.keys().cloned().collect(),
+        cells: supply.iter().map(|(key, _)| key.to_key()).collect(),
         book: Book {
             grid: reign.row.grid,
             k_ppm: config.price_rule_ppm,
@@ -53,7 +53,7 @@ pub(super) fn open_book(reign: &Reign, snapshot: &Snapshot, config: &Config) -> 
     };
     for ((key, levels), id) in supply.into_iter().zip(0..) {
         let levels = levels.into_iter().map(|(reserve, lanes)| Level { reserve, lanes }).collect();
-        open.book.cells.push(Cell { id, speed_ppm: speed(snapshot, &key.class)?, levels });
+        open.book.cells.push(Cell { id, speed_ppm: speed(snapshot, key.class)?, levels });
     }
     for demand in &snapshot.demand {
         match plan_bid(&open.cells, demand, snapshot, config)? {
@@ -70,17 +70,18 @@ pub(super) fn open_book(reign: &Reign, snapshot: &Snapshot, config: &Config) -> 
     Ok(open)
 }
 
-fn count_supply(
-    reign: &Reign,
-    snapshot: &Snapshot,
-    config: &Config,
-) -> Result<BTreeMap<CellKey, BTreeMap<i64, u32>>> {
-    let mut supply: BTreeMap<CellKey, BTreeMap<i64, u32>> = BTreeMap::new();
+type Supply<'a> = Vec<(CellRef<'a>, BTreeMap<i64, u32>)>;
+
+/// Cars by cell and ask, cells in the order of their keys.
+fn count_supply<'a>(reign: &Reign, snapshot: &'a Snapshot, config: &Config) -> Result<Supply<'a>> {
+    let mut supply: HashMap<CellRef<'_>, BTreeMap<i64, u32>> = HashMap::new();
     for car in snapshot.cars.iter().filter(|car| !snapshot.halted.contains(&car.region)) {
         if let Some(key) = cell_of(car, snapshot.now, config) {
             *supply.entry(key).or_default().entry(ask(reign, car.reserve)?).or_default() += 1;
         }
     }
+    let mut supply: Supply<'_> = supply.into_iter().collect();
+    supply.sort_unstable_by_key(|(key, _)| *key);
     Ok(supply)
 }
 

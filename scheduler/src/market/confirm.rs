@@ -100,7 +100,7 @@ fn objection(
     let Some(car) = now.cars.get(&placed.vehicle) else { return Ok(Some(NoCar::CarGone)) };
     // The window is as it was at the snapshot, else every tick would lose the cars at its edge;
     // the lease's own start is what the margin in it is for.
-    let same = cell_of(car, snapshot.now, config).as_ref() == Some(key);
+    let same = cell_of(car, snapshot.now, config) == Some(key.borrowed());
     let asks = ask(reign, car.reserve)?;
     Ok((!same || asks > placed.price.0).then_some(NoCar::CarChanged))
 }

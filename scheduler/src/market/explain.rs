@@ -1,7 +1,7 @@
 //! What became of a bid in a tick, and why: read from the tick's record.
 
 use diesel::prelude::*;
-use pricing::{Bid, Book, CellClearing, Clearing, Reason, SetBy, lane_value};
+use pricing::{Bid, Book, CellClearing, Fill, Reason, SetBy, lane_value};
 use store::schema::{clearing, clearing_record, job, lease, unplaced_fill};
 use store::{Amount, BidId, ClearingId, JobId, PartyId, Timestamp, Tx};
 
@@ -179,10 +179,11 @@ pub(super) fn fold_outcome(
 
 fn cells(row: &Bid, record: &Record) -> Vec<CellOutcome> {
     let Record { cells, book, result, .. } = record;
+    let won: Vec<&Fill> = result.fills.iter().filter(|fill| fill.bid == row.id).collect();
     let outcomes = row.cells.iter().filter_map(|id| {
         let cleared = result.cells.iter().find(|cell| cell.cell == *id)?;
         let key = cells.get(usize::try_from(*id).ok()?)?.clone();
-        Some(cell_outcome(row, key, book, result, cleared))
+        Some(cell_outcome(row, key, book, &won, cleared))
     });
     let mut outcomes: Vec<CellOutcome> = outcomes.collect();
     outcomes.sort_by_key(|cell| (cell.lanes == 0, cell.price.is_none(), cell.price));
@@ -194,11 +195,11 @@ fn cell_outcome(
     row: &Bid,
     key: CellKey,
     book: &Book,
-    result: &Clearing,
+    won: &[&Fill],
     cell: &CellClearing,
 ) -> CellOutcome {
     let speed = book.cells.iter().find(|other| other.id == cell.cell).map(|cell| cell.speed_ppm);
-    let won = result.fills.iter().filter(|fill| fill.bid == row.id && fill.cell == cell.cell);
+    let won = won.iter().filter(|fill| fill.cell == cell.cell);
     CellOutcome {
         key,
         lanes: won.map(|fill| i64::from(fill.lanes)).sum(),

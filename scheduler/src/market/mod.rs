@@ -60,6 +60,29 @@ pub struct CellKey {
     pub stay: crate::Stay,
 }
 
+/// The same, borrowed: cars are many, cells are few.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct CellRef<'a> {
+    region: &'a str,
+    class: &'a str,
+    permits: crate::Permits,
+    stay: crate::Stay,
+}
+
+impl CellRef<'_> {
+    fn to_key(self) -> CellKey {
+        let (region, class) = (self.region.to_owned(), self.class.to_owned());
+        CellKey { region, class, permits: self.permits, stay: self.stay }
+    }
+}
+
+impl CellKey {
+    fn borrowed(&self) -> CellRef<'_> {
+        let CellKey { region, class, permits, stay } = self;
+        CellRef { region, class, permits: *permits, stay: *stay }
+    }
+}
+
 /// The market's row, ours until the transaction ends: first in the order of locks.
 pub(crate) fn lock_market(tx: &mut Tx<'_>, market: &str) -> Result<()> {
     Ok(store::lock_row(tx.conn, "market", market)?)

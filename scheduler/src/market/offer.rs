@@ -5,11 +5,11 @@ use pricing::CellClearing;
 use store::schema::lease;
 use store::{Amount, LeaseId, PartyId, Rounding, Tx, VehicleId, mul_div};
 
-use super::CellKey;
 use super::explain::{SetterView, TickRef, load_last, setter};
 use super::halt::halted_regions;
 use super::leader::{Reign, observe};
 use super::supply::{IdleCar, ask, cell_of};
+use super::{CellKey, CellRef};
 use crate::fleet::{VehicleRow, load_permits, load_presence};
 use crate::{Config, LeaseState, Permits, Result};
 
@@ -89,7 +89,7 @@ pub fn explain_vehicle(
             return Ok(offer);
         }
     };
-    let Some(key) = cell_of(&car, tx.now, config) else {
+    let Some(key) = cell_of(&car, tx.now, config).map(CellRef::to_key) else {
         offer.standing = Standing::NotOffered { reason: "wanted_too_soon".to_owned() };
         return Ok(offer);
     };

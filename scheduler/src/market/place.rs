@@ -6,7 +6,7 @@ use pricing::{Clearing, Fill};
 use sha2::{Digest, Sha256};
 use store::{Amount, BidId, JobId, VehicleId};
 
-use super::CellKey;
+use super::CellRef;
 use super::book::{OpenBook, Terms};
 use super::leader::Reign;
 use super::snapshot::Snapshot;
@@ -47,7 +47,7 @@ pub(super) fn choose_cars(
     config: &Config,
 ) -> Result<Vec<Placement>> {
     let fault = || Error::Clearing("a fill of nothing that was in the book".to_owned());
-    let mut queues = queues(reign, snapshot, config)?;
+    let mut queues = queues(reign, open, clearing, snapshot, config)?;
     let mut placements = Vec::new();
     for fills in clearing.fills.chunk_by(|a, b| a.bid == b.bid) {
         let won = won(open, clearing, fills).ok_or_else(fault)?;
@@ -55,11 +55,10 @@ pub(super) fn choose_cars(
         let rates: Vec<(i64, i64)> = won.iter().map(|won| (won.price, won.lanes)).collect();
         let bearable_s = plan_term(terms.free, terms.wanted, &rates, config.term_s, config);
         for Won { cell, price, lanes } in won {
-            let key = &open.cells[cell];
-            let term_s = bearable_s.min(lease_s(key.stay, config)).min(until(terms, snapshot));
+            let longest_s = lease_s(open.cells[cell].stay, config);
+            let term_s = bearable_s.min(longest_s).min(until(terms, snapshot));
             for _ in 0..lanes {
-                let queue = queues.get_mut(key).ok_or_else(fault)?;
-                let vehicle = pop_below(queue, price).ok_or_else(fault)?;
+                let (.., vehicle) = queues[cell].pop().ok_or_else(fault)?;
                 let (bid, job, price) = (terms.bid, terms.job, Amount(price));
                 placements.push(Placement { bid, job, cell, vehicle, price, term_s });
             }
@@ -92,23 +91,30 @@ fn until(terms: &Terms, snapshot: &Snapshot) -> i32 {
 
 type Queue = Vec<(i64, [u8; 32], VehicleId)>;
 
-/// Each cell's cars, the last to take first.
-fn queues(reign: &Reign, snapshot: &Snapshot, config: &Config) -> Result<HashMap<CellKey, Queue>> {
-    let mut queues: HashMap<CellKey, Queue> = HashMap::new();
+/// Each cell's cars that ask no more than its price, the last to take first.
+fn queues(
+    reign: &Reign,
+    open: &OpenBook,
+    clearing: &Clearing,
+    snapshot: &Snapshot,
+    config: &Config,
+) -> Result<Vec<Queue>> {
+    let places: HashMap<CellRef<'_>, usize> =
+        open.cells.iter().zip(0..).map(|(key, cell)| (key.borrowed(), cell)).collect();
+    let mut queues: Vec<Queue> = vec![Vec::new(); open.cells.len()];
     for car in &snapshot.cars {
-        if let Some(key) = cell_of(car, snapshot.now, config) {
-            let rank = (ask(reign, car.reserve)?, tie(reign.row.tick, car.id), car.id);
-            queues.entry(key).or_default().push(rank);
+        let key = cell_of(car, snapshot.now, config);
+        let Some(cell) = key.and_then(|key| places.get(&key).copied()) else { continue };
+        let asks = ask(reign, car.reserve)?;
+        let price = clearing.cells.get(cell).and_then(|cell| cell.price);
+        if price.is_some_and(|price| asks <= price) {
+            queues[cell].push((asks, tie(reign.row.tick, car.id), car.id));
         }
     }
-    for queue in queues.values_mut() {
+    for queue in &mut queues {
         queue.sort_unstable_by(|a, b| b.cmp(a));
     }
     Ok(queues)
-}
-
-fn pop_below(queue: &mut Queue, price: i64) -> Option<VehicleId> {
-    queue.pop_if(|(ask, ..)| *ask <= price).map(|(_, _, id)| id)
 }
 
 /// Fair among equals: another order each tick, the same for everybody who replays it.

@@ -7,7 +7,7 @@ use pricing::gross_reserve;
 use store::schema::{consent, lease, presence, region, vehicle};
 use store::{Amount, Timestamp, Tx, VehicleId};
 
-use super::CellKey;
+use super::CellRef;
 use super::leader::Reign;
 use crate::{Config, DataClass, Error, LeaseState, Permits, Purpose, Result, Stay};
 
@@ -124,10 +124,13 @@ pub(super) fn ask(reign: &Reign, net: Amount) -> Result<i64> {
 }
 
 /// The car's cell; none if it stays for less than a short lease.
-pub(super) fn cell_of(car: &IdleCar, now: Timestamp, config: &Config) -> Option<CellKey> {
+pub(super) fn cell_of<'a>(
+    car: &'a IdleCar,
+    now: Timestamp,
+    config: &Config,
+) -> Option<CellRef<'a>> {
     let stay = stay(car.until, now, config)?;
-    let (region, class) = (car.region.clone(), car.class.clone());
-    Some(CellKey { region, class, permits: car.permits, stay })
+    Some(CellRef { region: &car.region, class: &car.class, permits: car.permits, stay })
 }
 
 /// How long a car surely stays, by when its owner wants it. An offer may wait for the car as long
