@@ -1,16 +1,50 @@
 //! CPU time of `clear` and `check` over families, shapes and sizes:
 //! `cargo bench -p pricing --features bench [-- FAMILY SHAPE BIDS]`, all in lower case.
+//! With the word `peer`, also that of HiGHS on the convex instances of 1,000 bids, by the Python of
+//! DRIVEWAY_TEST_PYTHON (or python3), which must have highspy.
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use pricing::bench::{Case, Family, Meters, Run, Shape, run};
 
 fn main() {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let mut words: Vec<String> =
+        std::env::args().skip(1).filter(|word| word != "--bench").collect();
     println!("family,shape,bids,clear_ms,check_ms,rss_mb,lanes,rejected,welfare/bound_ppm");
+    let peer = words.iter().any(|word| word == "peer");
+    words.retain(|word| word != "peer");
     for case in cases().iter().filter(|case| is_asked_for(case, &words)) {
-        print(&measured(case));
+        let run = measured(case);
+        print(&run);
+        if peer && case.bids == 1_000 && case.family == Family::Convex {
+            compare(&run);
+        }
     }
+}
+
+/// Solves the same instance by HiGHS, and prints how many times longer that takes.
+fn compare(run: &Run) {
+    let python = std::env::var("DRIVEWAY_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lp_oracle.py");
+    let mut peer = Command::new(python)
+        .args([script, "time"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("Python starts");
+    let input = peer.stdin.take().expect("stdin is piped");
+    serde_json::to_writer(input, &run.case.book()).expect("the peer reads the book");
+    let output = peer.wait_with_output().expect("the peer ends");
+    let answer: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("the peer has highspy, and answers");
+    let seconds = answer["seconds"].as_f64().expect("a number");
+    assert_eq!(
+        answer["relaxed"].as_f64().map(|welfare| welfare.round() as i128),
+        Some(run.welfare)
+    );
+    let ratio = seconds / run.clear.as_secs_f64();
+    println!("  HiGHS: the same welfare in {:.1} ms, {ratio:.0} times as long", seconds * 1e3);
 }
 
 fn cases() -> Vec<Case> {
@@ -32,19 +66,20 @@ fn is_asked_for(case: &Case, words: &[String]) -> bool {
     words.iter().all(|word| names.iter().any(|name| name.to_lowercase() == *word))
 }
 
-/// The quickest of up to five runs that together take about a second: what other programs on the
-/// machine add is not the clearing's.
+/// The mean of as many runs as take a third of a second together, as the kernel's count moves in
+/// ticks.
 fn measured(case: &Case) -> Run {
     let meters = Meters { cpu: &cpu, rss: &rss };
+    let start = cpu();
     let mut runs: Vec<Run> = Vec::new();
-    let spent = |runs: &[Run]| runs.iter().map(|run| run.clear).sum::<Duration>();
-    while runs.is_empty() || (runs.len() < 5 && spent(&runs) < Duration::from_secs(1)) {
+    while cpu() - start < Duration::from_millis(333) {
         runs.push(run(case, &meters).expect("the case is valid and clears"));
     }
+    let mean = |of: fn(&Run) -> Duration| runs.iter().map(of).sum::<Duration>() / runs.len() as u32;
+    let (clear, check) = (mean(|run| run.clear), mean(|run| run.check));
     // Memory that was given back stays with the process: the first run tells.
-    let rss_bytes = runs[0].rss_bytes;
-    let quickest = runs.into_iter().min_by_key(|run| run.clear).expect("there is a run");
-    Run { rss_bytes, ..quickest }
+    let first = runs.first().expect("there is a run");
+    Run { clear, check, ..first.clone() }
 }
 
 fn print(run: &Run) {

@@ -81,9 +81,10 @@ pub struct Unfilled {
     pub reason: Reason,
 }
 
-/// Why a bid won no more lanes.
+/// Why a bid won no more lanes. A bid whose price no supporting price is low enough for is told
+/// so, even if a condition of its own would have held it short as well.
 ///
-/// `would_win` is a price per hw4-equivalent hour, always above the bid's own, that would have won
+/// Unless said otherwise `would_win` is a price per hw4-equivalent hour, always above the bid's own, that would have won
 /// one more lane, all other bids as they are. To a bid that won nothing it is exact up to ties
 /// (outbidding takes a value one micro-unit above the bid in the way, though rank might do).
 /// To a bid that won some it is the price of one lane beside those it holds. Bidding more it wins
@@ -101,9 +102,10 @@ pub enum Reason {
     /// No price would have won more: it holds every lane of its cells.
     SoldOut,
     /// In the money, but fewer lanes were left to it than its `min_fill`. At `would_win` it would
-    /// have had so many, all other bids as they are: an upper bound, for it counts on no bid
-    /// moving to another cell, nor on others being rejected. Saturates at `i64::MAX`, also where
-    /// its cells do not offer so many.
+    /// have had so many, all other bids as they are, its own budget and cap aside: a bound from
+    /// above, that counts on no bid moving to another cell for it nor on others being rejected
+    /// (not proved where displaced bids go round several classes; no exception is known).
+    /// Saturates at `i64::MAX`, also where its cells do not offer so many lanes.
     MinFill { would_win: Price },
     /// Its budget reaches no further. Caps are set at the prices of an earlier round and only
     /// shrink, so one more lane may be within the budget at the final prices. `would_need` is what

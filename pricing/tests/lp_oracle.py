@@ -5,8 +5,8 @@ maximise value of lanes filled less reserves of lanes sold, lanes filled of a ce
 those sold, lanes of a bid at most those wanted. It is a transportation problem, so the optimum of
 integral data is integral; `relaxed` is the solver's figure as it is. `whole` is the optimum with min
 fills: a bid that is served (a variable of 0 or 1) gets at least its min fill. Budgets and caps are
-ignored. With the argument `time`, `relaxed` is solved once more and `seconds` is the CPU time of
-that, without the building of the model.
+ignored. With the argument `time`, `relaxed` alone is solved, and `seconds` is the CPU time of that,
+without the building of the model.
 """
 
 import json
@@ -82,9 +82,10 @@ os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 for line in sys.stdin:
     book = json.loads(line)
     relaxed = model(book, lumpy=False)
-    answer = {"relaxed": solve(relaxed), "whole": solve(model(book, lumpy=True))}
     if "time" in sys.argv[1:]:
         start = time.process_time()
-        solve(relaxed)
+        answer = {"relaxed": solve(relaxed)}
         answer["seconds"] = time.process_time() - start
+    else:
+        answer = {"relaxed": solve(relaxed), "whole": solve(model(book, lumpy=True))}
     print(json.dumps(answer), file=answers)

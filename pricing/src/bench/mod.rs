@@ -124,3 +124,22 @@ pub fn run(case: &Case, meters: &Meters) -> Result<Run, Error> {
         rejected: rejected.count() as u64,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_clears_and_checks() {
+        let meters = Meters { cpu: &|| Duration::ZERO, rss: &|| None };
+        for family in [Family::Convex, Family::AllOrNone, Family::Budgets] {
+            for shape in [Shape::Regions, Shape::Random, Shape::Classes, Shape::All] {
+                let case = Case { family, shape, bids: 400, cells: 20, levels: 10 };
+                let run = run(&case, &meters).unwrap();
+                assert!(run.lanes > 0 && run.welfare <= run.bound, "{case:?}");
+                assert!(run.welfare * 10 > run.bound * 9, "{case:?}");
+                assert_eq!(case.book(), case.book());
+            }
+        }
+    }
+}

@@ -104,8 +104,12 @@ impl<'a> View<'a> {
         // Speeds of the cells that offer lanes, and 0, which is no speed, of the others.
         let speed = |cell: &CellView| if cell.levels.is_empty() { 0 } else { cell.cell.speed_ppm };
         let speeds: Vec<u32> = self.cells.iter().map(speed).collect();
-        for (_, _, _, at) in ranks {
-            let bid = &book.bids[at as usize];
+        // A few bids at a time are looked up ahead: by rank they are all over the memory.
+        let ahead = ranks.chunks(16).flat_map(|ranks| {
+            let bids = ranks.iter().map(|(_, _, _, at)| &book.bids[*at as usize]);
+            bids.map(|bid| (bid, bid.cells.first().copied())).collect::<Vec<_>>()
+        });
+        for (bid, _) in ahead {
             let start = self.slots.len();
             let (mut best, mut last) = (None, (0, 0));
             for cell in bid.cells.iter().filter_map(|id| ids.position(*id)) {

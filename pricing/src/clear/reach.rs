@@ -95,6 +95,7 @@ impl Reach {
         let mut least = least_rise(&left);
         while least < left.len() {
             let Pending { cell, found, via, .. } = left.swap_remove(least);
+            let cell = cell as usize;
             self.via[cell] = via;
             least = 0;
             if found.is_never() {
@@ -105,11 +106,7 @@ impl Reach {
             let gains = &ways.backward[cell * n..][..n];
             let mut least_rise = (i64::MAX, i64::MAX);
             for (at, pending) in left.iter_mut().enumerate() {
-                let gain = gains[pending.cell];
-                // Nearly always decided by the value alone.
-                if found.value - gain <= pending.found.value {
-                    pending.offer(found.before_move(gain), Via::Cell(cell as u32));
-                }
+                pending.offer(found, gains[pending.cell as usize], cell as u32);
                 if pending.rise < least_rise {
                     (least, least_rise) = (at, pending.rise);
                 }
@@ -121,24 +118,23 @@ impl Reach {
     /// again, the cost of an open cell is never.
     fn entered(&mut self, open: &[bool], ways: Ways) -> Vec<Pending> {
         let n = open.len();
-        let (mut left, mut settled) = (Vec::new(), Vec::new());
-        for (cell, is_open) in open.iter().enumerate() {
-            if *is_open {
-                let before = std::mem::replace(&mut self.cost[cell], Cost::NEVER);
-                let exit = ways.exits[cell];
-                let rise = exit.above(before);
-                left.push(Pending { cell, before, found: exit, via: Via::Exit, rise });
-            } else {
-                settled.push(cell as u32);
-            }
+        let mut left = Vec::new();
+        for (cell, _) in open.iter().enumerate().filter(|(_, is_open)| **is_open) {
+            let before = std::mem::replace(&mut self.cost[cell], Cost::NEVER);
+            let found = ways.exits[cell];
+            let rise = found.above(before);
+            left.push(Pending { cell: cell as u32, before, found, via: Via::Exit, rise });
         }
         for pending in &mut left {
-            let gains = &ways.onward[pending.cell * n..][..n];
-            let near = ways.index.near(pending.cell);
-            for &to in if near.len() < settled.len() { near } else { &settled } {
-                let (cost, gain) = (self.cost[to as usize], gains[to as usize]);
-                if cost.value - gain <= pending.found.value {
-                    pending.offer(cost.before_move(gain), Via::Cell(to));
+            let gains = &ways.onward[pending.cell as usize * n..][..n];
+            let near = ways.index.near(pending.cell as usize);
+            if near.len() < n / 4 {
+                for &to in near {
+                    pending.offer(self.cost[to as usize], gains[to as usize], to);
+                }
+            } else {
+                for (to, (&cost, &gain)) in (0..).zip(self.cost.iter().zip(gains)) {
+                    pending.offer(cost, gain, to);
                 }
             }
         }
@@ -148,7 +144,7 @@ impl Reach {
 
 /// A cell whose cost is about to be found.
 struct Pending {
-    cell: usize,
+    cell: u32,
     before: Cost,
     /// The least found so far, how, and how far it is above what was before.
     found: Cost,
@@ -157,9 +153,12 @@ struct Pending {
 }
 
 impl Pending {
-    fn offer(&mut self, cost: Cost, via: Via) {
-        if cost < self.found {
-            (self.found, self.via, self.rise) = (cost, via, cost.above(self.before));
+    /// The way by another cell at that cost, if the move gains so much.
+    fn offer(&mut self, cost: Cost, gain: Price, by: u32) {
+        // Nearly always decided by the value alone.
+        if cost.value - gain <= self.found.value && cost.before_move(gain) < self.found {
+            self.found = cost.before_move(gain);
+            (self.via, self.rise) = (Via::Cell(by), self.found.above(self.before));
         }
     }
 }
