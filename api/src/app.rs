@@ -15,6 +15,8 @@ pub struct AppState {
     pub blobs: Blobs,
     pub tokens: TokenKey,
     pub scheduler: scheduler::Config,
+    /// Quotes in work.
+    pub quotes: tokio::sync::Semaphore,
     /// Deposits of source `test` post at once, out of thin air.
     pub allow_test_deposits: bool,
 }

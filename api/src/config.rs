@@ -87,6 +87,10 @@ pub struct Config {
     #[arg(long, env = "DRIVEWAY_STATEMENT_S", default_value_t = 3_600, value_name = "SECONDS",
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub statement_s: u32,
+    /// Most of a market's cars that one customer may have at a time, percent.
+    #[arg(long, env = "DRIVEWAY_SHARE_CAP", default_value_t = 100, value_name = "PERCENT",
+          value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub share_cap: u32,
     #[arg(skip)]
     pub scheduler: scheduler::Config,
 }
@@ -106,6 +110,7 @@ impl Config {
             tick_ms: 10_000,
             seal_ms: 2_000,
             statement_s: 3_600,
+            share_cap: 100,
             scheduler: scheduler::Config::default(),
         }
     }

@@ -47,6 +47,7 @@ pub fn start_on(store: Store, config: &Config) -> anyhow::Result<Running> {
         blobs: blobs.clone(),
         tokens: TokenKey::load(&store, config.token_lifetime)?,
         scheduler: config.scheduler.clone(),
+        quotes: tokio::sync::Semaphore::new(1),
         allow_test_deposits: config.allow_test_deposits,
     });
     let transport = match &config.smtp_url {

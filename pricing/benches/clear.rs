@@ -1,109 +1,108 @@
-//! CPU milliseconds of `clear` and `check`: `cargo bench -p pricing`.
-//!
-//! Markets of 50 cells × 50 levels, and with the argument `large` of 200 × 200. `regions`: a bid
-//! accepts the cells of one to three regions of five cells, of one class or of all; `all`: every bid accepts every cell; `random`: any ten cells.
+//! CPU time of `clear` and `check` over families, shapes and sizes:
+//! `cargo bench -p pricing --features bench [-- FAMILY SHAPE BIDS]`, all in lower case.
+//! With the word `peer`, also that of HiGHS on the convex instances of 1,000 bids, by the Python of
+//! DRIVEWAY_TEST_PYTHON (or python3), which must have highspy.
 
-#[path = "../tests/common/mod.rs"]
-mod common;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use std::time::Instant;
-
-use common::Random;
-use pricing::{Bid, Book, Cell, Level, check, clear, lane_value};
-
-/// Cells in a region: one hw3, three hw4, one ai5.
-const SPEEDS: [u32; 5] = [288_000, 1_000_000, 1_000_000, 1_000_000, 2_500_000];
+use pricing::bench::{Case, Family, Meters, Run, Shape, run};
 
 fn main() {
-    println!(
-        "{:<10}{:>8}{:>7}{:>8}{:>12}{:>12}{:>10}",
-        "shape", "bids", "cells", "levels", "clear ms", "check ms", "fills"
+    let mut words: Vec<String> =
+        std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    println!("family,shape,bids,clear_ms,check_ms,rss_mb,lanes,rejected,welfare/bound_ppm");
+    let peer = words.iter().any(|word| word == "peer");
+    words.retain(|word| word != "peer");
+    for case in cases().iter().filter(|case| is_asked_for(case, &words)) {
+        let run = measured(case);
+        print(&run);
+        if peer && case.bids == 1_000 && case.family == Family::Convex {
+            compare(&run);
+        }
+    }
+}
+
+/// Solves the same instance by HiGHS, and prints how many times longer that takes.
+fn compare(run: &Run) {
+    let python = std::env::var("DRIVEWAY_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lp_oracle.py");
+    let mut peer = Command::new(python)
+        .args([script, "time"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("Python starts");
+    let input = peer.stdin.take().expect("stdin is piped");
+    serde_json::to_writer(input, &run.case.book()).expect("the peer reads the book");
+    let output = peer.wait_with_output().expect("the peer ends");
+    let answer: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("the peer has highspy, and answers");
+    let seconds = answer["seconds"].as_f64().expect("a number");
+    assert_eq!(
+        answer["relaxed"].as_f64().map(|welfare| welfare.round() as i128),
+        Some(run.welfare)
     );
-    for shape in ["regions", "all", "random"] {
-        for bids in [1_000, 10_000] {
-            run(shape, bids, 50);
+    let ratio = seconds / run.clear.as_secs_f64();
+    println!("  HiGHS: the same welfare in {:.1} ms, {ratio:.0} times as long", seconds * 1e3);
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for bids in [1_000, 10_000, 100_000] {
+        for family in [Family::Convex, Family::AllOrNone, Family::Budgets] {
+            for shape in [Shape::Regions, Shape::Random, Shape::Classes, Shape::All] {
+                cases.push(Case::fleet(family, shape, bids));
+            }
         }
     }
-    if std::env::args().any(|arg| arg == "large") {
-        run("regions", 100_000, 200);
-        run("random", 100_000, 200);
+    cases
+}
+
+/// Each word must be the family, the shape or the number of bids.
+fn is_asked_for(case: &Case, words: &[String]) -> bool {
+    let Case { family, shape, bids, .. } = case;
+    let names = [format!("{family:?}"), format!("{shape:?}"), bids.to_string()];
+    words.iter().all(|word| names.iter().any(|name| name.to_lowercase() == *word))
+}
+
+/// The mean of as many runs as take a third of a second together, as the kernel's count moves in
+/// ticks.
+fn measured(case: &Case) -> Run {
+    let meters = Meters { cpu: &cpu, rss: &rss };
+    let start = cpu();
+    let mut runs: Vec<Run> = Vec::new();
+    while cpu() - start < Duration::from_millis(333) {
+        runs.push(run(case, &meters).expect("the case is valid and clears"));
     }
+    let mean = |of: fn(&Run) -> Duration| runs.iter().map(of).sum::<Duration>() / runs.len() as u32;
+    let (clear, check) = (mean(|run| run.clear), mean(|run| run.check));
+    // Memory that was given back stays with the process: the first run tells.
+    let first = runs.first().expect("there is a run");
+    Run { clear, check, ..first.clone() }
 }
 
-fn run(shape: &str, bids: u64, cells: u64) {
-    let book = book(shape, bids, cells);
-    let (cleared, clear_us) = timed(|| clear(&book));
-    let clearing = cleared.expect("the book is valid");
-    let (checked, check_us) = timed(|| check(&book, &clearing));
-    checked.expect("the clearing is optimal");
-    let ms = |us: u64| format!("{}.{}", us / 1_000, us % 1_000 / 100);
-    let (clear_ms, check_ms, fills) = (ms(clear_us), ms(check_us), clearing.fills.len());
-    println!("{shape:<10}{bids:>8}{cells:>7}{cells:>8}{clear_ms:>12}{check_ms:>12}{fills:>10}");
+fn print(run: &Run) {
+    let Case { family, shape, bids, .. } = run.case;
+    let ms = |time: Duration| format!("{}.{}", time.as_millis(), time.as_micros() % 1_000 / 100);
+    let (clear, check) = (ms(run.clear), ms(run.check));
+    let rss = run.rss_bytes.map_or(0, |bytes| bytes >> 20);
+    let share = run.welfare * 1_000_000 / run.bound.max(1);
+    let (lanes, rejected) = (run.lanes, run.rejected);
+    println!("{family:?},{shape:?},{bids},{clear},{check},{rss},{lanes},{rejected},{share}");
 }
 
-/// As many levels a cell as cells; demand is about supply.
-fn book(shape: &str, bids: u64, cells: u64) -> Book {
-    let mut random = Random(bids);
-    let step = 150_000 / cells as i64;
-    let market = (0..cells).map(|c| {
-        let speed_ppm = SPEEDS[c as usize % SPEEDS.len()];
-        let levels = (0..cells).map(|l| Level {
-            reserve: lane_value(40_000 + l as i64 * step, speed_ppm) / 100 * 100,
-            lanes: random.within(1, (bids * 40 / (cells * cells)).max(1)) as u32,
-        });
-        Cell { id: c as u32, speed_ppm, levels: levels.collect() }
-    });
-    let market: Vec<Cell> = market.collect();
-    let bids = (0..bids).map(|id| Bid {
-        id: u128::from(id),
-        time: random.within(0, 1_000) as i64,
-        price: random.within(30_000, 250_000) as i64,
-        lanes: random.within(1, 40) as u32,
-        cells: accepted(shape, cells as u32, &mut random),
-    });
-    let bids = bids.collect();
-    Book { grid: 100, k_ppm: 0, cells: market, bids }
+/// Time this thread has spent on a CPU, where the kernel tells.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let ns = stat.split(' ').next().and_then(|ns| ns.parse().ok());
+    Duration::from_nanos(ns.unwrap_or(0))
 }
 
-fn accepted(shape: &str, cells: u32, random: &mut Random) -> Vec<u32> {
-    let mut all: Vec<u32> = (0..cells).collect();
-    match shape {
-        "all" => all,
-        "random" => {
-            random.shuffle(&mut all);
-            all[..10].to_vec()
-        }
-        _ => {
-            let regions = cells / 5;
-            let from = random.within(0, u64::from(regions) - 1) as u32;
-            let to = (from + random.within(0, 2) as u32).min(regions - 1);
-            let class = random.one_of(&[None, Some(0..1), Some(1..4), Some(4..5)].each_ref());
-            let fits = |c: &u32| class.as_ref().is_none_or(|class| class.contains(&(c % 5)));
-            all.retain(|c| (from..=to).contains(&(c / 5)) && fits(c));
-            all
-        }
-    }
-}
-
-/// The mean of as many runs as fill a fifth of a second: the kernel's count moves in ticks.
-fn timed<T>(work: impl Fn() -> T) -> (T, u64) {
-    let (wall, cpu) = (Instant::now(), cpu_ns());
-    let mut runs = 0;
-    loop {
-        let result = work();
-        runs += 1;
-        if wall.elapsed().as_millis() >= 200 {
-            let ns = match (cpu, cpu_ns()) {
-                (Some(before), Some(after)) => after - before,
-                _ => wall.elapsed().as_nanos() as u64,
-            };
-            return (result, ns / runs / 1_000);
-        }
-    }
-}
-
-/// Time this process has spent on a CPU, where the kernel tells.
-fn cpu_ns() -> Option<u64> {
-    let stat = std::fs::read_to_string("/proc/self/schedstat").ok()?;
-    stat.split(' ').next()?.parse().ok()
+/// The most memory this process has held so far.
+fn rss() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kib << 10)
 }

@@ -10,7 +10,7 @@ use crate::price::Price;
 pub const MAX_PRICE: Price = 1_000_000_000_000_000;
 /// Fastest hardware class: a hundred times hw4.
 pub const MAX_SPEED_PPM: u32 = 100_000_000;
-/// Most cells of a book. Memory grows with the square of it (4 bytes a pair, 32 more for a pair
+/// Most cells of a book. Memory grows with the square of it (20 bytes a pair, 28 more for a pair
 /// that some bid accepts).
 pub const MAX_CELLS: usize = 2_048;
 /// Most bids of a book.
@@ -19,7 +19,10 @@ pub const MAX_BIDS: usize = 1 << 24;
 pub const MAX_ACCEPTANCES: usize = 1 << 28;
 
 /// Supply and demand of one market at one tick.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// The default is an empty book that [`validate`] refuses for its grid of 0; use it to fill in
+/// the rest: `Book { grid: 100, cells, bids, ..Book::default() }`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Book {
     /// Step of the price grid, 1 to [`MAX_PRICE`]: reserves are multiples of it.
     pub grid: Price,
@@ -27,6 +30,52 @@ pub struct Book {
     pub k_ppm: u32,
     pub cells: Vec<Cell>,
     pub bids: Vec<Bid>,
+    /// Most lanes of some customers over all their bids. A customer without one has no cap.
+    #[serde(default)]
+    pub caps: Vec<Cap>,
+}
+
+impl Book {
+    /// Where each cell stands among all cells by id.
+    pub(crate) fn cell_ids(&self) -> CellIds {
+        let sorted = sorted(self.cells.iter().map(|cell| cell.id));
+        let mut near = vec![NOWHERE; sorted.last().map_or(0, |id| *id as usize + 1).min(NEAR_IDS)];
+        for (id, position) in sorted.iter().zip(0..) {
+            if let Some(slot) = near.get_mut(*id as usize) {
+                *slot = position;
+            }
+        }
+        CellIds { near, sorted }
+    }
+}
+
+/// Cell ids and their positions. Ids under [`NEAR_IDS`], as those of most books are, are found
+/// in one step.
+pub(crate) struct CellIds {
+    near: Vec<u32>,
+    sorted: Vec<u32>,
+}
+
+const NEAR_IDS: usize = 1 << 16;
+/// The position of what has none.
+pub(crate) const NOWHERE: u32 = u32::MAX;
+
+impl CellIds {
+    pub fn position(&self, id: u32) -> Option<usize> {
+        match self.near.get(id as usize) {
+            Some(&position) => (position != NOWHERE).then_some(position as usize),
+            None => self.sorted.binary_search(&id).ok(),
+        }
+    }
+}
+
+/// The most lanes that all bids of one customer together may win in a tick.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cap {
+    /// Unique among the caps; a customer without a bid in the book is lawful.
+    pub customer: u128,
+    /// 0 bars the customer from this tick.
+    pub lanes: u32,
 }
 
 /// A cell: lanes that are alike to a bid, sold at one price.
@@ -51,7 +100,11 @@ pub struct Level {
 }
 
 /// A standing demand for lanes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// The default has no price and no lanes and is refused; use it to leave out what does not apply:
+/// `Bid { id, time, price, lanes, cells, ..Bid::default() }` takes any number of lanes, has no
+/// budget and belongs to nobody.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bid {
     /// Unique in the book; the last tie-breaker.
     pub id: u128,
@@ -59,10 +112,23 @@ pub struct Bid {
     pub time: i64,
     /// Most it pays per hw4-equivalent hour: 1 to [`MAX_PRICE`].
     pub price: Price,
-    /// Lanes wanted, at least 1; fewer are welcome.
+    /// Lanes wanted, at least 1; fewer are welcome down to `min_fill`.
     pub lanes: u32,
     /// Ids of the cells it accepts, each once, in any order. Empty is lawful: nothing suits it.
     pub cells: Vec<u32>,
+    /// Fewest lanes that are of use, over all its cells: it wins none, or at least so many. 0 and
+    /// 1: any number; `lanes`: all or none. At most `lanes`.
+    #[serde(default)]
+    pub min_fill: u32,
+    /// Most it pays per hour for all its lanes together, micro-units: `Σ lanes_c · price_c` over
+    /// the cells it wins in is at most this. 0 or more; `None`: no bound but price and lanes.
+    /// A sum of money turns into it by the time it must last: `money · 3600 / seconds`, rounded
+    /// down.
+    #[serde(default)]
+    pub budget: Option<Price>,
+    /// Whose it is, for the book's [`Cap`]s; `None`: nobody's, never capped.
+    #[serde(default)]
+    pub customer: Option<u128>,
 }
 
 /// Why a book is refused.
@@ -96,14 +162,20 @@ pub enum BookError {
     PriceOutOfRange { bid: u128, price: Price },
     #[error("bid {bid:032x} wants no lane")]
     BidWithoutLanes { bid: u128 },
+    #[error("bid {bid:032x} wants at least {min_fill} lanes, and at most {lanes}")]
+    MinFillAboveLanes { bid: u128, min_fill: u32, lanes: u32 },
+    #[error("bid {bid:032x}: budget {budget} is negative")]
+    NegativeBudget { bid: u128, budget: Price },
     #[error("bid {bid:032x} names the unknown cell {cell}")]
     UnknownCell { bid: u128, cell: u32 },
     #[error("bid {bid:032x} names cell {cell} twice")]
     RepeatedCell { bid: u128, cell: u32 },
+    #[error("customer {customer:032x} has two caps")]
+    DuplicateCap { customer: u128 },
 }
 
 /// Refuses a book that cannot be cleared, with the first fault found in the order of
-/// [`BookError`]'s variants: sizes, rules, then cell by cell, then bid by bid.
+/// [`BookError`]'s variants: sizes, rules, then cell by cell, then bid by bid, then caps.
 ///
 /// A reserve of zero is lawful (an owner may give time away), a bid of zero is not.
 pub fn validate(book: &Book) -> Result<(), BookError> {
@@ -125,11 +197,15 @@ pub fn validate(book: &Book) -> Result<(), BookError> {
     if let Some(bid) = first_repeated(&sorted(book.bids.iter().map(|b| b.id))) {
         return Err(BookError::DuplicateBid { bid });
     }
+    let ids = book.cell_ids();
     let mut named_by = vec![usize::MAX; cells.len()];
     for (at, bid) in book.bids.iter().enumerate() {
-        validate_bid(bid, at, &cells, &mut named_by)?;
+        validate_bid(bid, at, &ids, &mut named_by)?;
     }
-    Ok(())
+    match first_repeated(&sorted(book.caps.iter().map(|cap| cap.customer))) {
+        Some(customer) => Err(BookError::DuplicateCap { customer }),
+        None => Ok(()),
+    }
 }
 
 fn validate_size(cells: usize, bids: usize, acceptances: usize) -> Result<(), BookError> {
@@ -171,7 +247,7 @@ fn validate_cell(cell: &Cell, grid: Price) -> Result<(), BookError> {
 fn validate_bid(
     bid: &Bid,
     at: usize,
-    cells: &[u32],
+    cells: &CellIds,
     named_by: &mut [usize],
 ) -> Result<(), BookError> {
     if !(1..=MAX_PRICE).contains(&bid.price) {
@@ -180,8 +256,15 @@ fn validate_bid(
     if bid.lanes == 0 {
         return Err(BookError::BidWithoutLanes { bid: bid.id });
     }
+    let Bid { min_fill, lanes, .. } = *bid;
+    if min_fill > lanes {
+        return Err(BookError::MinFillAboveLanes { bid: bid.id, min_fill, lanes });
+    }
+    if let Some(budget) = bid.budget.filter(|budget| *budget < 0) {
+        return Err(BookError::NegativeBudget { bid: bid.id, budget });
+    }
     for &cell in &bid.cells {
-        let Ok(c) = cells.binary_search(&cell) else {
+        let Some(c) = cells.position(cell) else {
             return Err(BookError::UnknownCell { bid: bid.id, cell });
         };
         if named_by[c] == at {

@@ -1,4 +1,4 @@
-//! The convex core of the market: a book in, one uniform price per cell and the fills out.
+//! The market's mechanism: a book in, one uniform price per cell, the fills and the reasons out.
 //!
 //! Pure and deterministic: no I/O, no clock, no floating point, no panic on any input. The same
 //! book, in whatever order its cells, levels and bids are listed, gives the same [`Clearing`].
@@ -28,31 +28,53 @@
 //! is `lo + floor((hi − lo) · k / 10^6)`. Rounding down keeps all four conditions, because they
 //! bound integers and differences by integers.
 //!
+//! # Conditions that are not convex
+//!
+//! A bid may have a min fill (up to all or none) and a budget, a customer a cap of lanes. They are
+//! met by *limits*, most lanes per bid, that only ever shrink (relax and reject):
+//!
+//! 1. Clear as if there were none. Its welfare is [`Clearing::bound`].
+//! 2. A customer above its cap keeps what its best-ranked bids hold; if all caps hold, a bid above
+//!    its budget keeps the share of its lanes that the budget pays for; if all budgets hold, of the
+//!    bids that hold lanes, but fewer than their min fill, the worse-ranked half is rejected. What
+//!    they give up goes to where it is worth most. Again, until nobody holds what it must not; after
+//!    a number of rounds limits are set that hold at any price, so that it ends.
+//! 3. At these prices, rejected bids are served whole from unsold lanes that ask for no more.
+//!
+//! The prices support what everybody holds, with the limits for the lanes wanted: so nobody is
+//! accepted at a loss, while a bid may be rejected though in the money, and is told so
+//! ([`Reason::MinFill`], [`Reason::Budget`], [`Reason::ShareCap`]).
+//!
 //! # How it is computed
 //!
 //! Bids enter in the order of rank (price descending, time, id), each by successive shortest paths
 //! over the *cells*: a bid that enters a cell takes its next unsold lane, displaces its weakest
 //! holder, or makes a holder move to another cell, where the same choice is met again. Lanes of a
 //! level are one count, so the cost depends on cells and bids, never on cars, and a path carries
-//! as many lanes as its narrowest step, so it does not depend on lanes wanted either. See
-//! `clear/flow.rs` for the potentials that make one entry cheap.
+//! as many lanes as its narrowest step, so it does not depend on lanes wanted either. Cells that no
+//! bid tells apart are cleared as one. See `clear/flow.rs` for the potentials that make one entry
+//! cheap, and `clear/release.rs` for the same backwards, by which lanes are given up.
 //!
 //! [`check`] proves a clearing optimal from the book alone, by the conditions above and by the
-//! equality of primal and dual objective; it shares no code with [`clear`] but the two formulas of
-//! this crate ([`lane_value`] and the price rule).
+//! equality of primal and dual objective; it shares no code with [`clear`] but the formulas of this
+//! crate ([`lane_value`] and the price rule) and the look-up of cell ids.
 #![deny(clippy::float_arithmetic)]
 
+#[cfg(feature = "bench")]
+pub mod bench;
 mod book;
 mod check;
 mod clear;
 mod clearing;
 mod price;
+mod report;
 
 pub use book::{
-    Bid, Book, BookError, Cell, Level, MAX_ACCEPTANCES, MAX_BIDS, MAX_CELLS, MAX_PRICE,
+    Bid, Book, BookError, Cap, Cell, Level, MAX_ACCEPTANCES, MAX_BIDS, MAX_CELLS, MAX_PRICE,
     MAX_SPEED_PPM, validate,
 };
 pub use check::{Violation, check};
 pub use clear::clear;
-pub use clearing::{CellClearing, Clearing, Fill, Reason, Unfilled};
+pub use clearing::{CellClearing, Clearing, Fill, Reason, SetBy, Setter, Unfilled};
 pub use price::{Price, gross_reserve, lane_value};
+pub use report::{Idle, Report, Unmet, report};

@@ -8,11 +8,11 @@ fn cell(id: u32, speed_ppm: u32, levels: &[(Price, u32)]) -> Cell {
 }
 
 fn bid(id: u128, price: Price, lanes: u32, cells: &[u32]) -> Bid {
-    Bid { id, time: 0, price, lanes, cells: cells.to_vec() }
+    Bid { id, time: 0, price, lanes, cells: cells.to_vec(), ..Bid::default() }
 }
 
 fn book(cells: Vec<Cell>, bids: Vec<Bid>) -> Book {
-    Book { grid: 1, k_ppm: 0, cells, bids }
+    Book { grid: 1, k_ppm: 0, cells, bids, ..Book::default() }
 }
 
 const HW4: u32 = 1_000_000;
@@ -55,6 +55,8 @@ fn supply_meets_demand() {
             hi: 10,
             lanes: 4,
             sold: vec![Level { reserve: 5, lanes: 2 }, Level { reserve: 7, lanes: 2 }],
+            lo_by: Setter { cell: 1, by: SetBy::Bid(3) },
+            hi_by: Setter { cell: 1, by: SetBy::Bid(3) },
         }]
     );
     assert_eq!(clearing.welfare, 20 + 2 * 12 + 10 - 2 * 5 - 2 * 7);
@@ -217,6 +219,7 @@ fn extreme_books_clear() {
             price: [1, max - 1, max][b as usize % 3],
             lanes: u32::MAX,
             cells: (0..24).filter(|c| (b >> (c % 6)) & 1 == 0).map(|c| u32::MAX - c).collect(),
+            ..Bid::default()
         })
         .collect();
     for (grid, k_ppm) in [(1, 0), (max, 999_999), (max, 1_000_000)] {

@@ -11,7 +11,9 @@ use proptest::prelude::*;
 
 /// Cell 1 sells 2 lanes at 10 and 2 at 20, for 20; cell 2, half as fast, 2 at 4 and 2 at 9, for 10:
 /// to 1 (cell 1), 2 (cell 2) and 3 (two of each). Bid 4 is like 2 and 3 and comes too late. Cell 3
-/// offers nothing, cell 4 sells nothing (50 to 60), cell 5 one lane of two (5 to 9).
+/// offers nothing, cell 4 sells nothing (50 to 60), cell 5 one lane of two (5 to 9). In cell 6 bid
+/// 8 wins the two lanes of its cap, and bid 9 is rejected, for a third lane is not all of two; in
+/// cell 7 bids 10 and 11 win one and two of four; in cell 8 bid 12 pays 1 of the 2 it has.
 fn example() -> (Book, Clearing) {
     let cell = |id, speed_ppm, levels: &[(Price, u32)]| Cell {
         id,
@@ -24,6 +26,7 @@ fn example() -> (Book, Clearing) {
         price,
         lanes,
         cells: cells.to_vec(),
+        ..Bid::default()
     };
     let book = Book {
         grid: 1,
@@ -34,6 +37,9 @@ fn example() -> (Book, Clearing) {
             cell(3, 1_000_000, &[]),
             cell(4, 1_000_000, &[(60, 1)]),
             cell(5, 1_000_000, &[(5, 1), (9, 1)]),
+            cell(6, 1_000_000, &[(2, 2), (4, 1)]),
+            cell(7, 1_000_000, &[(2, 4)]),
+            cell(8, 1_000_000, &[(1, 1), (9, 1)]),
         ],
         bids: vec![
             bid(1, 40, 2, &[1]),
@@ -43,7 +49,13 @@ fn example() -> (Book, Clearing) {
             bid(5, 8, 1, &[3]),
             bid(6, 50, 1, &[4]),
             bid(7, 10, 1, &[5]),
+            Bid { min_fill: 2, customer: Some(1), ..bid(8, 7, 3, &[6]) },
+            Bid { min_fill: 2, ..bid(9, 5, 2, &[6]) },
+            bid(10, 4, 1, &[7]),
+            Bid { min_fill: 2, ..bid(11, 4, 2, &[7]) },
+            Bid { budget: Some(2), ..bid(12, 3, 1, &[8]) },
         ],
+        caps: vec![Cap { customer: 1, lanes: 2 }],
     };
     let clearing = clear(&book).expect("the book is valid");
     (book, clearing)
@@ -59,7 +71,7 @@ fn breaks_of_form() -> Vec<Break> {
     use Violation::*;
     vec![
         (|c| c.cells.swap(0, 1), CellList { expected: Some(1), found: Some(2) }),
-        (|c| c.cells.truncate(4), CellList { expected: Some(5), found: None }),
+        (|c| c.cells.truncate(7), CellList { expected: Some(8), found: None }),
         (
             |c| c.cells.push(CellClearing { cell: 9, ..c.cells[2].clone() }),
             CellList { expected: None, found: Some(9) },
@@ -78,6 +90,8 @@ fn breaks_of_lanes() -> Vec<Break> {
     use Violation::*;
     vec![
         (|c| c.fills[0].lanes = 3, Overfilled { bid: 1 }),
+        (|c| c.fills[5].lanes = 1, UnderMinFill { bid: 8 }),
+        (|c| c.fills[5].lanes = 3, AboveCap { customer: 1 }),
         (|c| c.cells[0].sold.swap(0, 1), LevelList { cell: 1 }),
         (|c| c.cells[0].sold[1].reserve = 10, LevelList { cell: 1 }),
         (|c| c.cells[0].sold[1].reserve = 11, LevelList { cell: 1 }),
@@ -112,22 +126,44 @@ fn breaks_of_prices() -> Vec<Break> {
         (|c| unsold_at(c, 49), ShortButGains { bid: 6, cell: 4 }),
         (|c| unsold_at(c, Price::MIN), ShortButGains { bid: 6, cell: 4 }),
         (|c| c.cells[1].price = Some(9), BetterCell { bid: 3, cell: 1, better: 2 }),
+        (|c| c.cells[7].price = Some(3), AboveBudget { bid: 12, pays: 3 }),
         (|c| (c.fills[2].bid, c.fills[3].bid) = (4, 4), OutOfRank { bid: 3, behind: 4 }),
+        (
+            |c| {
+                c.fills.remove(7);
+                (c.cells[6].lanes, c.cells[6].sold[0].lanes) = (1, 1);
+                let reason = pricing::Reason::MinFill { would_win: 5 };
+                c.unfilled.push(Unfilled { bid: 11, lanes: 2, reason });
+            },
+            RejectedInVain { bid: 11 },
+        ),
         (|c| c.cells[3].lo = 51, Range { cell: 4, lo: 50, hi: 60 }),
         (|c| c.cells[3].hi = 59, Range { cell: 4, lo: 50, hi: 60 }),
         (|c| c.cells[0].lo = 19, Range { cell: 1, lo: 20, hi: 20 }),
         (|c| c.cells[1].hi = 11, Range { cell: 2, lo: 10, hi: 10 }),
         (|c| c.cells[2].hi = 1, Range { cell: 3, lo: 0, hi: 0 }),
         (|c| c.cells[4].price = Some(6), PriceRule { cell: 5, expected: 5 }),
-        (|c| c.welfare += 1, Welfare { stated: 80, found: 79 }),
-        (|c| c.welfare = i128::MIN, Welfare { stated: i128::MIN, found: 79 }),
+        (|c| c.cells[0].lo_by.cell = 99, Setter { cell: 1 }),
+        (|c| c.cells[0].lo_by.by = SetBy::Reserve(10), Setter { cell: 1 }),
+        (|c| c.cells[1].hi_by.by = SetBy::Nothing, Setter { cell: 2 }),
+        (|c| c.cells[4].lo_by.by = SetBy::Bid(9), Setter { cell: 5 }),
+        (|c| c.cells[0].hi_by.by = SetBy::Bid(1), Setter { cell: 1 }),
+        (|c| c.welfare += 1, Welfare { stated: 98, found: 97 }),
+        (|c| c.welfare = i128::MIN, Welfare { stated: i128::MIN, found: 97 }),
+        (|c| c.bound = 96, Bound { welfare: 97, stated: 96, at_most: 108 }),
+        (|c| c.bound = 109, Bound { welfare: 97, stated: 109, at_most: 108 }),
     ]
 }
 
 fn breaks_of_words() -> Vec<Break> {
     use Violation::{Reason as Untrue, UnfilledList};
     vec![
-        (|c| c.unfilled.truncate(2), UnfilledList { bid: 5 }),
+        (
+            |c| {
+                c.unfilled.remove(2);
+            },
+            UnfilledList { bid: 5 },
+        ),
         (|c| c.unfilled[1].lanes = 3, UnfilledList { bid: 4 }),
         (|c| c.unfilled.swap(0, 1), UnfilledList { bid: 6 }),
         (
@@ -137,6 +173,9 @@ fn breaks_of_words() -> Vec<Break> {
         (|c| c.unfilled[0].reason = Reason::PriceTooLow { would_win: 50 }, Untrue { bid: 6 }),
         (|c| c.unfilled[1].reason = Reason::Outbid { would_win: 20 }, Untrue { bid: 4 }),
         (|c| c.unfilled[1].reason = Reason::NoSupply, Untrue { bid: 4 }),
+        (|c| c.unfilled[4].reason = Reason::Budget { would_need: 9 }, Untrue { bid: 9 }),
+        (|c| c.unfilled[4].reason = Reason::ShareCap, Untrue { bid: 9 }),
+        (|c| c.unfilled[4].reason = Reason::MinFill { would_win: 5 }, Untrue { bid: 9 }),
         (|c| c.unfilled[1].reason = Reason::SoldOut, Untrue { bid: 4 }),
         (|c| c.unfilled[2].reason = Reason::Outbid { would_win: 9 }, Untrue { bid: 5 }),
     ]
@@ -167,24 +206,30 @@ fn every_kind_of_violation_is_broken() {
         EmptyFill { .. } => 3,
         NotAccepted { .. } => 4,
         Overfilled { .. } => 5,
-        LevelList { .. } => 6,
-        Oversold { .. } => 7,
-        LanesDiffer { .. } => 8,
-        PriceWithoutSale { .. } => 9,
-        AboveValue { .. } => 10,
-        BelowReserve { .. } => 11,
-        CheaperUnsold { .. } => 12,
-        ShortButGains { .. } => 13,
-        BetterCell { .. } => 14,
-        OutOfRank { .. } => 15,
-        Range { .. } => 16,
-        PriceRule { .. } => 17,
-        Welfare { .. } => 18,
-        UnfilledList { .. } => 19,
-        Violation::Reason { .. } => 20,
+        UnderMinFill { .. } => 6,
+        AboveCap { .. } => 7,
+        LevelList { .. } => 8,
+        Oversold { .. } => 9,
+        LanesDiffer { .. } => 10,
+        PriceWithoutSale { .. } => 11,
+        AboveValue { .. } => 12,
+        BelowReserve { .. } => 13,
+        CheaperUnsold { .. } => 14,
+        ShortButGains { .. } => 15,
+        BetterCell { .. } => 16,
+        AboveBudget { .. } => 17,
+        OutOfRank { .. } => 18,
+        RejectedInVain { .. } => 19,
+        Range { .. } => 20,
+        PriceRule { .. } => 21,
+        Setter { .. } => 22,
+        Welfare { .. } => 23,
+        Bound { .. } => 24,
+        UnfilledList { .. } => 25,
+        Violation::Reason { .. } => 26,
     };
     let kinds: BTreeSet<u32> = breaks().iter().map(|(_, violation)| kind(violation)).collect();
-    assert_eq!(kinds, (0..=20).collect());
+    assert_eq!(kinds, (0..=26).collect());
 }
 
 fn config() -> ProptestConfig {

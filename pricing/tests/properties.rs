@@ -221,6 +221,9 @@ proptest! {
                     let lanes = open(&book, bid).flat_map(|cell| &cell.levels).map(|l| l.lanes);
                     prop_assert_eq!(lanes.sum::<u32>(), won);
                 }
+                Reason::MinFill { .. } | Reason::Budget { .. } | Reason::ShareCap => {
+                    prop_assert!(false, "the book has nothing of the kind");
+                }
             }
         }
     }

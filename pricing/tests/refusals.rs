@@ -20,9 +20,17 @@ fn valid() -> Book {
             Cell { id: 2, speed_ppm: MAX_SPEED_PPM, levels: vec![] },
         ],
         bids: vec![
-            Bid { id: 7, time: i64::MIN, price: 1, lanes: 1, cells: vec![2, 1] },
-            Bid { id: 8, time: i64::MAX, price: max, lanes: u32::MAX, cells: vec![] },
+            Bid { id: 7, time: i64::MIN, price: 1, lanes: 1, cells: vec![2, 1], ..Bid::default() },
+            Bid {
+                id: 8,
+                time: i64::MAX,
+                price: max,
+                lanes: u32::MAX,
+                cells: vec![],
+                ..Bid::default()
+            },
         ],
+        ..Book::default()
     }
 }
 
@@ -60,8 +68,15 @@ fn faults() -> Vec<Fault> {
         (|b| b.bids[1].price = MAX_PRICE + 1, PriceOutOfRange { bid: 8, price: MAX_PRICE + 1 }),
         (|b| b.bids[1].price = Price::MAX, PriceOutOfRange { bid: 8, price: Price::MAX }),
         (|b| b.bids[0].lanes = 0, BidWithoutLanes { bid: 7 }),
+        (|b| b.bids[0].min_fill = 2, MinFillAboveLanes { bid: 7, min_fill: 2, lanes: 1 }),
+        (|b| b.bids[0].budget = Some(-1), NegativeBudget { bid: 7, budget: -1 }),
+        (|b| b.bids[1].budget = Some(Price::MIN), NegativeBudget { bid: 8, budget: Price::MIN }),
         (|b| b.bids[1].cells = vec![1, 3], UnknownCell { bid: 8, cell: 3 }),
         (|b| b.bids[0].cells = vec![1, 2, 1], RepeatedCell { bid: 7, cell: 1 }),
+        (
+            |b| b.caps = vec![Cap { customer: 9, lanes: 1 }, Cap { customer: 9, lanes: 2 }],
+            DuplicateCap { customer: 9 },
+        ),
     ]
 }
 
@@ -120,8 +135,11 @@ fn refusal_order(error: &BookError) -> u32 {
         DuplicateBid { .. } => 7,
         PriceOutOfRange { .. }
         | BidWithoutLanes { .. }
+        | MinFillAboveLanes { .. }
+        | NegativeBudget { .. }
         | UnknownCell { .. }
         | RepeatedCell { .. } => 8,
+        DuplicateCap { .. } => 9,
     }
 }
 
@@ -131,4 +149,53 @@ fn errors_read_well() {
         BookError::UnknownCell { bid: 255, cell: 3 }.to_string(),
         "bid 000000000000000000000000000000ff names the unknown cell 3"
     );
+}
+
+/// A million bids of one lane, for half as many lanes in two cells.
+#[test]
+fn a_million_small_bids_clear() {
+    let cell = |id| Cell {
+        id,
+        speed_ppm: 1_000_000,
+        levels: (1..=250).map(|n| Level { reserve: n * 100, lanes: 1_000 }).collect(),
+    };
+    let bid = |n: u32| Bid {
+        id: u128::from(n),
+        price: Price::from(n % 50_021 + 1),
+        lanes: 1,
+        cells: vec![1, 2],
+        min_fill: n % 2,
+        ..Bid::default()
+    };
+    let book = Book {
+        grid: 1,
+        cells: vec![cell(1), cell(2)],
+        bids: (0..1_000_000).map(bid).collect(),
+        ..Book::default()
+    };
+    let clearing = clear(&book).expect("the book is valid");
+    assert_eq!(check(&book, &clearing), Ok(()));
+    assert_eq!(clearing.cells.iter().map(|cell| cell.lanes).sum::<u32>(), 500_000);
+}
+
+/// A budget that no lane is within wins none, and leaves the lanes to others.
+#[test]
+fn budgets_below_one_lane_win_nothing() {
+    let level = Level { reserve: 10, lanes: 4 };
+    let bid =
+        |id, budget| Bid { id, price: 20, lanes: 2, cells: vec![1], budget, ..Bid::default() };
+    let mut book = Book {
+        grid: 1,
+        cells: vec![Cell { id: 1, speed_ppm: 1_000_000, levels: vec![level] }],
+        bids: vec![bid(1, Some(0)), bid(2, Some(9)), bid(3, Some(10)), bid(4, None)],
+        ..Book::default()
+    };
+    let clearing = clear(&book).expect("the book is valid");
+    assert_eq!(check(&book, &clearing), Ok(()));
+    let won: Vec<(u128, u32)> = clearing.fills.iter().map(|fill| (fill.bid, fill.lanes)).collect();
+    assert_eq!(won, [(3, 1), (4, 2)]);
+    // And one that only just reaches for all it wants is not cut.
+    book.bids[3].budget = Some(20);
+    let clearing = clear(&book).expect("the book is valid");
+    assert_eq!(clearing.fills.last().map(|fill| fill.lanes), Some(2));
 }

@@ -9,6 +9,9 @@ pub struct Config {
     pub term_s: i32,
     /// Shortest lease worth offering, seconds: a budget that does not reach for it is exhausted.
     pub min_term_s: i32,
+    /// The lease that a car must surely stay for to be offered at all, seconds: those that stay
+    /// for it but not for a full term are in cells of their own.
+    pub short_term_s: i32,
     /// What cars are told to wait between polls, idle and leased, milliseconds. At most 3000
     /// leased, so that a withdrawn consent stops work within 5 seconds.
     pub idle_poll_ms: u32,
@@ -24,6 +27,12 @@ pub struct Config {
     pub program_retries: i32,
     /// Where the price lies between the lowest and the highest that clear, parts per million.
     pub price_rule_ppm: u32,
+    /// Most of a market's cars that one customer may have at a time, parts per million.
+    pub share_cap_ppm: u32,
+    /// A cell that sold with fewer lanes on offer is thin; one whose prices could have lain
+    /// further apart than this, parts per million of the greatest, is wide. Both raise an alarm.
+    pub thin_lanes: i64,
+    pub wide_ppm: i64,
     pub limits: vehicle::protocol::Limits,
 }
 
@@ -33,6 +42,7 @@ impl Default for Config {
             tick_ms: 10_000,
             term_s: 900,
             min_term_s: 10,
+            short_term_s: 300,
             idle_poll_ms: 5_000,
             leased_poll_ms: 2_000,
             heartbeat_timeout_s: 30,
@@ -41,6 +51,9 @@ impl Default for Config {
             car_retries: 5,
             program_retries: 1,
             price_rule_ppm: 0,
+            share_cap_ppm: 1_000_000,
+            thin_lanes: 5,
+            wide_ppm: 250_000,
             limits: vehicle::protocol::Limits::default(),
         }
     }

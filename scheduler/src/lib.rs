@@ -26,6 +26,6 @@ mod model;
 pub use config::Config;
 pub use error::{Error, Result};
 pub use model::{
-    AttemptOutcome, DataClass, EndReason, JobState, LeaseState, PayIn, Permits, Purpose, Runtime,
-    TaskState, Verdict,
+    AttemptOutcome, DataClass, EndReason, JobState, LeaseState, LeftOut, NoCar, PayIn, Permits,
+    Purpose, Runtime, Stay, TaskState, Verdict,
 };

@@ -127,6 +127,41 @@ words! {
         Cancelled = "cancelled",
         Lost = "lost",
     }
+    /// Availability window of a cell: how long its cars surely stay.
+    Stay {
+        /// A full term, or for ever as far as anybody knows.
+        Term = "term",
+        /// A short lease, but no full term.
+        Short = "short",
+    }
+    /// Why a bid was not in the book of a tick, though its job waits for cars.
+    LeftOut {
+        /// Its time in force is over.
+        Expired = "expired",
+        /// Every region that it accepts is halted.
+        Halted = "halted",
+        /// No idle car suits it.
+        NoSupply = "no_supply",
+        /// What is left of its budget buys too few lanes for the shortest lease.
+        Budget = "budget",
+    }
+    /// Why a lane that was sold found no lawful car.
+    NoCar {
+        /// The job ended or was cancelled while the market cleared.
+        JobEnded = "job_ended",
+        /// The bid was changed to a price or a time under which it would not have won.
+        BidChanged = "bid_changed",
+        /// What is left of the budget does not pay for one second of the lanes won.
+        Budget = "budget",
+        /// The car left, or was let, while the market cleared.
+        CarGone = "car_gone",
+        /// Its owner asks for more, or allows less, than when the market cleared.
+        CarChanged = "car_changed",
+        /// An operator halted the region while the market cleared.
+        Halted = "halted",
+        /// Of the lanes that the job must have at once some found no car.
+        BelowMinFill = "below_min_fill",
+    }
     /// Whether an attempt is paid; `pending` until that is known.
     Verdict {
         Pending = "pending",

@@ -390,6 +390,10 @@ on_both_databases! {
             ("/bid/regions", |job| job.bid.regions = vec!["atlantis".into()]),
             ("/bid/classes", |job| job.bid.classes = vec!["hw0".into()]),
             ("/bid/deadline", |job| job.bid.deadline = Some(store::Timestamp(0))),
+            ("/bid/min_fill", |job| job.bid.min_fill = 0),
+            ("/bid/min_fill", |job| job.bid.min_fill = -1),
+            ("/bid/min_fill", |job| job.bid.min_fill = job.bid.lanes + 1),
+            ("/bid/expires_at", |job| job.bid.expires_at = Some(store::Timestamp(0))),
         ];
         for (field, change) in cases {
             let mut new = new_job(1, 1);

@@ -311,8 +311,6 @@ table! {
     market (id) {
         id -> Text,
         asset -> Text,
-        fee_ppm -> Integer,
-        bonus_ppm -> Integer,
         grid -> BigInt,
         leader -> Nullable<Binary>,
         leader_until -> BigInt,
@@ -353,6 +351,7 @@ table! {
         token_hash -> Binary,
         active -> Bool,
         created_at -> BigInt,
+        available_until -> Nullable<BigInt>,
     }
 }
 
@@ -409,6 +408,9 @@ table! {
         classes -> Text,
         deadline -> Nullable<BigInt>,
         placed_at -> BigInt,
+        min_fill -> Integer,
+        short_leases -> Bool,
+        expires_at -> Nullable<BigInt>,
     }
 }
 
@@ -435,22 +437,89 @@ table! {
         tick -> BigInt,
         fence -> BigInt,
         at -> BigInt,
-        book -> Text,
-        result -> Text,
         unplaced -> Integer,
+        record -> Nullable<Binary>,
+        bids -> BigInt,
+        wanted -> BigInt,
+        offered -> BigInt,
+        sold -> BigInt,
+        welfare -> BigInt,
+        bound -> BigInt,
+        payments -> BigInt,
+        owner_surplus -> BigInt,
+        spread -> BigInt,
     }
 }
 
 table! {
-    cell_price (market_id, region_id, class_id, permits, tick) {
+    clearing_record (digest) {
+        digest -> Binary,
+        content -> Binary,
+    }
+}
+
+table! {
+    unplaced_fill (clearing_id, line) {
+        clearing_id -> Binary,
+        line -> Integer,
+        bid_id -> Binary,
+        region_id -> Text,
+        class_id -> Text,
+        lanes -> Integer,
+        reason -> Text,
+    }
+}
+
+table! {
+    cell_price (market_id, region_id, class_id, permits, stay, tick) {
         market_id -> Text,
         region_id -> Text,
         class_id -> Text,
         permits -> Integer,
+        stay -> Text,
         tick -> BigInt,
         at -> BigInt,
         price -> BigInt,
+        low -> BigInt,
+        high -> BigInt,
         lanes -> BigInt,
+        offered -> BigInt,
+    }
+}
+
+table! {
+    availability (market_id, region_id, class_id, hour) {
+        market_id -> Text,
+        region_id -> Text,
+        class_id -> Text,
+        hour -> BigInt,
+        ticks -> BigInt,
+        idle -> BigInt,
+        leased -> BigInt,
+        fewest -> BigInt,
+        most -> BigInt,
+    }
+}
+
+table! {
+    region_halt (region_id, halted_at) {
+        region_id -> Text,
+        halted_at -> BigInt,
+        halted_by -> Binary,
+        reason -> Text,
+        lifted_at -> Nullable<BigInt>,
+        lifted_by -> Nullable<Binary>,
+    }
+}
+
+table! {
+    fee_rate (market_id, from_at) {
+        market_id -> Text,
+        from_at -> BigInt,
+        fee_ppm -> Integer,
+        bonus_ppm -> Integer,
+        set_by -> Nullable<Binary>,
+        set_at -> BigInt,
     }
 }
 
@@ -499,6 +568,7 @@ allow_tables_to_appear_in_same_query!(
     account,
     asset,
     attempt,
+    availability,
     balance,
     bank_file,
     bid,
@@ -508,11 +578,13 @@ allow_tables_to_appear_in_same_query!(
     block_span,
     cell_price,
     clearing,
+    clearing_record,
     consent,
     conversion_record,
     day_balance,
     deposit,
     entry,
+    fee_rate,
     hardware_class,
     hold,
     hold_event,
@@ -532,9 +604,11 @@ allow_tables_to_appear_in_same_query!(
     period_event,
     presence,
     region,
+    region_halt,
     settlement_record,
     signing_key,
     task,
     transaction_metadata,
+    unplaced_fill,
     vehicle,
 );

@@ -43,10 +43,27 @@ fn demo(place: &Place) {
     assert_eq!(report["proof"]["verified"], true, "{report}");
     assert_eq!(place.run(&["ledger", "check"]).status.code(), Some(0));
     assert_eq!(place.run(&["ledger", "verify"]).status.code(), Some(0));
+    clearings_can_be_made_again(place);
     hledger_agrees(place);
     beancount_agrees(place);
     transactions_are_explained(place);
     bank_file_validates(&place.data().join("payouts.xml"));
+}
+
+/// Every tick of the night, from its stored book.
+fn clearings_can_be_made_again(place: &Place) {
+    let all = place.json(&["market", "replay", "--all"]);
+    assert_eq!(
+        (&all["same"], &all["without_record"]),
+        (&Value::Bool(true), &Value::from(0)),
+        "{all}"
+    );
+    assert!(all["clearings"].as_u64().unwrap() > 1 && all["lanes"].as_u64().unwrap() > 0, "{all}");
+    assert_eq!(place.run(&["market", "replay", "--all"]).status.code(), Some(0));
+    let usage = place.run(&["market", "replay"]);
+    assert_eq!(usage.status.code(), Some(2), "one clearing or all");
+    let unknown = ["market", "replay", "clearing_01h455vb4pex5vsknk084sn02q"];
+    assert_eq!(place.run(&unknown).status.code(), Some(1));
 }
 
 /// hledger accepts the journal and computes the same balances from it.

@@ -3,8 +3,10 @@
 //! usage, 3 if the server or the database cannot be reached.
 
 mod admin;
+mod bench;
 mod books;
 mod ledger;
+mod market;
 mod proof;
 mod serve;
 
@@ -40,6 +42,12 @@ enum Command {
     /// Read the book.
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// Read the market's history.
+    #[command(subcommand)]
+    Market(market::Command),
+    /// Measure.
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// What only who runs the server may do.
     #[command(subcommand)]
     Admin(admin::Command),
@@ -112,6 +120,8 @@ fn run(cli: Cli) -> Result<Answer, Failure> {
             Ok(Answer::Done)
         }
         Command::Ledger(command) => command.run(cli.json),
+        Command::Market(command) => command.run(cli.json),
+        Command::Bench(command) => command.run(cli.json),
         Command::Admin(command) => command.run(cli.json),
         #[cfg(feature = "sandbox")]
         Command::Worker => std::process::exit(i32::from(worker() != ExitCode::SUCCESS)),

@@ -14,7 +14,7 @@ use crate::proof::Sealer;
 use crate::{identity, server};
 
 pub fn run(config: &Config, json: bool) -> Result<Answer, Failure> {
-    let config = Config { scheduler: timing(config.tick_ms), ..config.clone() };
+    let config = Config { scheduler: settings(config), ..config.clone() };
     let running = server::start(&config)?;
     let works =
         Works::start(&running.store, &running.blobs, &config.scheduler, fleet::processors())?;
@@ -41,13 +41,15 @@ pub fn run(config: &Config, json: bool) -> Result<Answer, Failure> {
 
 /// A quick market has quick cars: they are polled as often as it ticks, within the bounds that
 /// consent sets. A standby takes over after three missed ticks, but not before two seconds.
-fn timing(tick_ms: u32) -> scheduler::Config {
+fn settings(config: &Config) -> scheduler::Config {
+    let tick_ms = config.tick_ms;
     let usual = scheduler::Config::default();
     scheduler::Config {
         tick_ms,
         idle_poll_ms: usual.idle_poll_ms.min(tick_ms),
         leased_poll_ms: usual.leased_poll_ms.min(tick_ms),
         leader_ttl_s: i64::from(tick_ms.saturating_mul(3) / 1_000).max(2),
+        share_cap_ppm: config.share_cap.saturating_mul(10_000),
         ..usual
     }
 }

@@ -1,5 +1,6 @@
 //! Jobs: a program, its inputs, and a bid with a budget.
 
+mod bid;
 mod model;
 mod program;
 
@@ -15,11 +16,12 @@ use crate::body::Body;
 use crate::idempotency::IdempotencyKey;
 use crate::pagination::{Page, PageQuery};
 use crate::problem::{ProblemBody, Result};
-pub use model::{Job, Lease, NewJob, Task};
+pub(crate) use bid::{CellOutcome, explain, set_by};
+pub use model::{Job, Lease, NewBid, NewJob, Task};
 
 pub fn configure(routes: &mut ServiceConfig<'_>) {
     routes.service(submit).service(list).service(show).service(tasks).service(leases);
-    routes.service(cancel);
+    routes.service(cancel).service(bid::show).service(bid::change);
 }
 
 /// Submit a job

@@ -69,6 +69,32 @@ pub struct NewBid {
     #[garde(skip)]
     #[schema(value_type = Option<String>, format = "date-time")]
     pub deadline: Option<Timestamp>,
+    /// Fewest cars at a time that are of use: below it you get and pay none. The same as `lanes`:
+    /// all or none. While the job has so many, it takes any number more.
+    #[serde(default = "one")]
+    #[garde(skip)]
+    #[schema(minimum = 1, default = 1)]
+    pub min_fill: i32,
+    /// Whether cars will do that may leave before a full term of 15 minutes. If not, only those
+    /// that stay for it or, where the deadline is earlier, until then.
+    #[serde(default = "yes")]
+    #[garde(skip)]
+    #[schema(default = true)]
+    pub short_leases: bool,
+    /// When the bid takes no more cars; running leases go on. In force until the job ends if not
+    /// named.
+    #[serde(default)]
+    #[garde(skip)]
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub expires_at: Option<Timestamp>,
+}
+
+fn one() -> i32 {
+    1
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl NewJob {
@@ -78,11 +104,6 @@ impl NewJob {
             None => Err(Problem::new(Code::InvalidBody)
                 .at(pointer, "a SHA-256 in 64 lower-case hexadecimal digits")),
         };
-        let NewBid { max_price, lanes, budget, regions, classes, deadline } = self.bid;
-        if max_price.currency != budget.currency {
-            return Err(Problem::new(Code::InvalidBody)
-                .at("/bid/max_price/currency", "the budget has another currency"));
-        }
         let inputs = self.inputs.iter().enumerate();
         let inputs = inputs.map(|(n, text)| digest(text, format!("/inputs/{n}")));
         Ok(scheduler::job::NewJob {
@@ -93,15 +114,28 @@ impl NewJob {
             runtime: self.runtime,
             purpose: self.purpose,
             data_class: self.data_class,
-            bid: scheduler::job::NewBid {
-                price: max_price.amount,
-                lanes,
-                budget: budget.amount,
-                currency: budget.currency,
-                regions,
-                classes,
-                deadline,
-            },
+            bid: self.bid.into_domain()?,
+        })
+    }
+}
+
+impl NewBid {
+    pub fn into_domain(self) -> Result<scheduler::job::NewBid> {
+        if self.max_price.currency != self.budget.currency {
+            return Err(Problem::new(Code::InvalidBody)
+                .at("/bid/max_price/currency", "the budget has another currency"));
+        }
+        Ok(scheduler::job::NewBid {
+            price: self.max_price.amount,
+            lanes: self.lanes,
+            budget: self.budget.amount,
+            currency: self.budget.currency,
+            regions: self.regions,
+            classes: self.classes,
+            deadline: self.deadline,
+            min_fill: self.min_fill,
+            short_leases: self.short_leases,
+            expires_at: self.expires_at,
         })
     }
 }
@@ -121,7 +155,7 @@ pub struct Job {
     #[schema(value_type = String)]
     data_class: DataClass,
     tasks: TaskCounts,
-    bid: Bid,
+    pub(super) bid: Bid,
     /// What was paid of the budget.
     spent: Money,
     /// What of the budget is still held on your wallet.
@@ -140,7 +174,7 @@ struct TaskCounts {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Bid {
+pub struct Bid {
     max_price: Money,
     lanes: i32,
     budget: Money,
@@ -148,6 +182,10 @@ struct Bid {
     classes: Vec<String>,
     #[schema(value_type = Option<String>, format = "date-time")]
     deadline: Option<Timestamp>,
+    min_fill: i32,
+    short_leases: bool,
+    #[schema(value_type = Option<String>, format = "date-time")]
+    expires_at: Option<Timestamp>,
 }
 
 impl From<JobView> for Job {
@@ -177,6 +215,9 @@ impl From<JobView> for Job {
                 regions: list(&bid.regions),
                 classes: list(&bid.classes),
                 deadline: bid.deadline,
+                min_fill: bid.min_fill,
+                short_leases: bid.short_leases,
+                expires_at: bid.expires_at,
             },
             spent: money(spent),
             held: money(held),

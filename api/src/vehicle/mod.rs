@@ -1,6 +1,7 @@
 //! Cars: what owners say of them, and what they say themselves.
 
 mod model;
+mod offer;
 
 use ::store::{PartyId, Tx, VehicleId};
 use actix_web::{HttpResponse, delete, get, patch, post, put, web};
@@ -19,7 +20,7 @@ pub use model::{AddedVehicle, NewVehicle, PolicyChange, Vehicle};
 
 pub fn configure(routes: &mut ServiceConfig<'_>) {
     routes.service(heartbeat).service(add).service(list).service(show).service(change);
-    routes.service(give_consent).service(withdraw_consent);
+    routes.service(give_consent).service(withdraw_consent).service(offer::show_market);
 }
 
 /// Add a car
@@ -96,6 +97,9 @@ async fn change(
             let now = fleet::view(tx, party, *id)?.row;
             let (policy, reserve, pay_in) = change.over(&now)?;
             fleet::set_policy(tx, party, *id, policy, reserve, pay_in)?;
+            if let Some(until) = change.available_until {
+                fleet::set_available_until(tx, party, *id, until)?;
+            }
             Ok(fleet::view(tx, party, *id)?)
         })
         .await?;

@@ -4,11 +4,11 @@ use ::vehicle::protocol::Heartbeat;
 use garde::Validate;
 use scheduler::PayIn;
 use scheduler::fleet::{ConsentRow, Policy, VehicleRow, VehicleView};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use store::{Amount, Timestamp, VehicleId};
 use utoipa::ToSchema;
 
-use crate::problem::Result;
+use crate::problem;
 
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -50,7 +50,7 @@ fn yes() -> bool {
 }
 
 impl NewVehicle {
-    pub fn into_domain(self) -> Result<scheduler::fleet::NewVehicle> {
+    pub fn into_domain(self) -> problem::Result<scheduler::fleet::NewVehicle> {
         Ok(scheduler::fleet::NewVehicle {
             region: self.region,
             class: self.class,
@@ -76,10 +76,21 @@ pub struct PolicyChange {
     #[garde(skip)]
     #[schema(value_type = Option<String>)]
     pay_in: Option<PayIn>,
+    /// When you want the car again: it is let for no longer. Null: not known. Once that moment has
+    /// passed it is not offered until you name another.
+    #[serde(default, deserialize_with = "named")]
+    #[garde(skip)]
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub available_until: Option<Option<Timestamp>>,
+}
+
+/// Told apart: named as null, and not named.
+fn named<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<Timestamp>>, D::Error> {
+    Option::deserialize(value).map(Some)
 }
 
 impl PolicyChange {
-    pub fn over(&self, row: &VehicleRow) -> Result<(Policy, Amount, PayIn)> {
+    pub fn over(&self, row: &VehicleRow) -> problem::Result<(Policy, Amount, PayIn)> {
         let policy = Policy {
             soc_floor: self.soc_floor.unwrap_or(row.soc_floor),
             plugged_only: self.plugged_only.unwrap_or(row.plugged_only),
@@ -100,6 +111,9 @@ pub struct Vehicle {
     plugged_only: bool,
     #[schema(value_type = String)]
     pay_in: PayIn,
+    /// When you want it again, as far as known.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    available_until: Option<Timestamp>,
     /// When it was last heard of.
     #[schema(value_type = Option<String>, format = "date-time")]
     seen_at: Option<Timestamp>,
@@ -122,6 +136,7 @@ impl From<VehicleView> for Vehicle {
             soc_floor: row.soc_floor,
             plugged_only: row.plugged_only,
             pay_in: row.pay_in,
+            available_until: row.available_until,
             seen_at,
             eligible,
             reason,

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod app;
+mod explain;
 mod mail;
+mod market;
 mod refusals;
 mod replay;
 mod spec;

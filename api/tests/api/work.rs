@@ -14,13 +14,13 @@ fn at_home() -> Value {
     })
 }
 
-fn beat(car: &Client, attempt: Value) -> Value {
+pub fn beat(car: &Client, attempt: Value) -> Value {
     let body = json!({ "telemetry": at_home(), "attempt": attempt });
     car.post("/v1/vehicles/heartbeat", &body).expect(200)
 }
 
 /// A car of this owner's that consents to simulations, signed in with its own token.
-fn car(app: &TestApp, owner: &Client, pay_in: &str) -> (String, Client) {
+pub fn car(app: &TestApp, owner: &Client, pay_in: &str) -> (String, Client) {
     let new = json!({ "region": "us-ca", "class": "hw4", "reserve": "0.09", "pay_in": pay_in });
     let added = owner.post("/v1/vehicles", &new).expect(201);
     let id = added["id"].as_str().unwrap().to_owned();
@@ -29,7 +29,7 @@ fn car(app: &TestApp, owner: &Client, pay_in: &str) -> (String, Client) {
     (id, app.client(added["token"].as_str()))
 }
 
-fn tick(app: &TestApp, node: NodeId) {
+pub fn tick(app: &TestApp, node: NodeId) {
     let config = scheduler::Config::default();
     scheduler::market::tick(&app.db.store, &config, "us", node).unwrap();
 }

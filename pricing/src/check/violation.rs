@@ -27,6 +27,10 @@ pub enum Violation {
     NotAccepted { bid: u128, cell: u32 },
     #[error("bid {bid:032x} got more lanes than it wants")]
     Overfilled { bid: u128 },
+    #[error("bid {bid:032x} got lanes, but fewer than are of use to it")]
+    UnderMinFill { bid: u128 },
+    #[error("customer {customer:032x} got more lanes than its cap")]
+    AboveCap { customer: u128 },
     #[error("cell {cell}: sold levels are not distinct levels of the book, cheapest first")]
     LevelList { cell: u32 },
     #[error("cell {cell}: more lanes sold at {reserve} than offered")]
@@ -49,18 +53,26 @@ pub enum Violation {
     ShortButGains { bid: u128, cell: u32 },
     #[error("bid {bid:032x} holds a lane of cell {cell} and would be better off in {better}")]
     BetterCell { bid: u128, cell: u32, better: u32 },
+    #[error("bid {bid:032x} pays {pays} an hour, more than its budget")]
+    AboveBudget { bid: u128, pays: i128 },
     #[error("bid {bid:032x} was left short while its equal {behind:032x}, behind it, won")]
     OutOfRank { bid: u128, behind: u128 },
+    #[error("bid {bid:032x} was rejected, though cars to serve it whole are left at the price")]
+    RejectedInVain { bid: u128 },
     #[error("cell {cell}: supporting prices are {lo} to {hi}, as stated they are others")]
     Range { cell: u32, lo: Price, hi: Price },
     #[error("cell {cell}: the price rule gives {expected}")]
     PriceRule { cell: u32, expected: Price },
+    #[error("cell {cell}: what is said to set the range of prices does not")]
+    Setter { cell: u32 },
 
     // The objectives agree.
     #[error("the welfare is {found}, as stated it is {stated}")]
     Welfare { stated: i128, found: i128 },
     #[error("the welfare {primal} is not the dual objective {dual}")]
     Dual { primal: i128, dual: i128 },
+    #[error("the bound {stated} is not within the welfare {welfare} and {at_most}")]
+    Bound { welfare: i128, stated: i128, at_most: i128 },
 
     // Bids left short are told so.
     #[error("the list of bids left short is wrong at bid {bid:032x}")]

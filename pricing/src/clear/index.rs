@@ -3,7 +3,8 @@
 
 use std::cmp::Reverse;
 
-use crate::book::{Bid, Book, Cell, Level};
+use super::alike::{Kind, Kinds, kinds};
+use crate::book::{Bid, Book, Level, NOWHERE};
 use crate::price::{Price, lane_value};
 
 /// No arc between two cells.
@@ -18,11 +19,12 @@ pub(super) struct Slot {
     pub value: Price,
 }
 
-/// A valid book, indexed. Cells without lanes are left out: no price makes them matter.
+/// A valid book, indexed. Cells without lanes are left out: no price makes them matter. Cells alike
+/// are one: from here to `spread.rs`, *cell* means the cells of a kind.
 #[derive(Debug)]
 pub(super) struct Index<'a> {
-    /// By id.
-    pub cells: Vec<&'a Cell>,
+    /// By the id of the first.
+    pub cells: Vec<Kind<'a>>,
     /// Per cell, cheapest first, one level per reserve.
     pub levels: Vec<Vec<Level>>,
     /// By rank.
@@ -30,25 +32,31 @@ pub(super) struct Index<'a> {
     /// By bid, then cell: a later slot in the same cell is of a worse rank.
     pub slots: Vec<Slot>,
     /// `slots[first[b]..first[b + 1]]` are those of bid `b`.
-    first: Vec<usize>,
-    /// Per cell, the cells that some bid accepts together with it, ascending.
-    pub near: Vec<Vec<u32>>,
+    first: Vec<u32>,
+    /// Per arc, by cell and then by the cell it leads to, where it leads: to a cell that some bid
+    /// accepts together with the first.
+    to: Vec<u32>,
+    /// `first_arc[c]..first_arc[c + 1]` are the arcs from cell `c`.
+    first_arc: Vec<usize>,
+    /// Per pair of cells, the arc or [`NO_ARC`].
     arcs: Vec<u32>,
-    pub arc_count: usize,
 }
 
 impl<'a> Index<'a> {
     pub fn of(book: &'a Book) -> Index<'a> {
-        let mut cells: Vec<&Cell> = book.cells.iter().filter(|c| !c.levels.is_empty()).collect();
-        cells.sort_unstable_by_key(|cell| cell.id);
         let mut bids: Vec<&Bid> = book.bids.iter().collect();
         bids.sort_unstable_by_key(|bid| (Reverse(bid.price), bid.time, bid.id));
-        let levels = cells.iter().map(|cell| ladder(&cell.levels)).collect();
-        let (slots, first) = slots(&cells, &bids);
+        let kinds = kinds(book, &bids);
+        let (slots, first) = slots(book, &kinds, &bids);
+        let cells = kinds.kinds;
+        let levels = |kind: &Kind| -> Vec<Level> {
+            kind.cells.iter().flat_map(|cell| cell.levels.iter().cloned()).collect()
+        };
+        let levels = cells.iter().map(|kind| ladder(levels(kind))).collect();
         let mut index = Index {
-            near: vec![Vec::new(); cells.len()],
+            to: Vec::new(),
+            first_arc: vec![0],
             arcs: vec![NO_ARC; cells.len() * cells.len()],
-            arc_count: 0,
             cells,
             levels,
             bids,
@@ -61,12 +69,21 @@ impl<'a> Index<'a> {
 
     /// The slots of a bid, by cell.
     pub fn slots_of(&self, bid: usize) -> std::ops::Range<usize> {
-        self.first[bid]..self.first[bid + 1]
+        self.first[bid] as usize..self.first[bid + 1] as usize
     }
 
     /// The number of the arc from one cell to another; only for cells that are near.
     pub fn arc(&self, from: usize, to: usize) -> usize {
         self.arcs[from * self.cells.len() + to] as usize
+    }
+
+    pub fn arc_count(&self) -> usize {
+        self.to.len()
+    }
+
+    /// The cells that some bid accepts together with this one, ascending.
+    pub fn near(&self, cell: usize) -> &[u32] {
+        &self.to[self.first_arc[cell]..self.first_arc[cell + 1]]
     }
 
     /// The slot of the same bid in another of its cells.
@@ -95,18 +112,17 @@ impl<'a> Index<'a> {
         for from in 0..n {
             for to in (0..n).filter(|to| *to != from) {
                 if together[from * words + to / 64] >> (to % 64) & 1 == 1 {
-                    self.near[from].push(to as u32);
-                    self.arcs[from * n + to] = self.arc_count as u32;
-                    self.arc_count += 1;
+                    self.arcs[from * n + to] = self.to.len() as u32;
+                    self.to.push(to as u32);
                 }
             }
+            self.first_arc.push(self.to.len());
         }
     }
 }
 
 /// Levels cheapest first, those of the same reserve added up. The sum fits: the book is valid.
-fn ladder(levels: &[Level]) -> Vec<Level> {
-    let mut ladder = levels.to_vec();
+pub(super) fn ladder(mut ladder: Vec<Level>) -> Vec<Level> {
     ladder.sort_unstable_by_key(|level| level.reserve);
     ladder.dedup_by(|next, kept| {
         let same = next.reserve == kept.reserve;
@@ -118,19 +134,24 @@ fn ladder(levels: &[Level]) -> Vec<Level> {
     ladder
 }
 
-fn slots(cells: &[&Cell], bids: &[&Bid]) -> (Vec<Slot>, Vec<usize>) {
+fn slots(book: &Book, kinds: &Kinds, bids: &[&Bid]) -> (Vec<Slot>, Vec<u32>) {
+    let ids = book.cell_ids();
     let mut slots = Vec::new();
-    let mut first = vec![0];
-    for (rank, bid) in bids.iter().enumerate() {
-        let start = slots.len();
-        for id in &bid.cells {
-            if let Ok(c) = cells.binary_search_by_key(id, |cell| cell.id) {
-                let value = lane_value(bid.price, cells[c].speed_ppm);
-                slots.push(Slot { bid: rank as u32, cell: c as u32, value });
-            }
-        }
-        slots[start..].sort_unstable_by_key(|slot| slot.cell);
-        first.push(slots.len());
+    let mut first = Vec::with_capacity(bids.len() + 1);
+    first.push(0);
+    let mut accepted: Vec<u32> = Vec::new();
+    for (rank, bid) in (0..).zip(bids) {
+        let positions = bid.cells.iter().filter_map(|id| ids.position(*id));
+        accepted.extend(positions.map(|position| kinds.of[position]));
+        accepted.retain(|kind| *kind != NOWHERE);
+        accepted.sort_unstable();
+        accepted.dedup();
+        slots.extend(accepted.drain(..).map(|cell| {
+            let value = lane_value(bid.price, kinds.kinds[cell as usize].speed_ppm);
+            Slot { bid: rank, cell, value }
+        }));
+        // Fits: acceptances are bounded.
+        first.push(slots.len() as u32);
     }
     (slots, first)
 }

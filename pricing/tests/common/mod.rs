@@ -1,7 +1,9 @@
 //! Seeded random books, shared by the tests and the bench.
 #![allow(dead_code)]
 
-use pricing::{Bid, Book, Cell, Level, Price};
+pub mod oracle;
+
+use pricing::{Bid, Book, Cap, Cell, Level, Price};
 
 /// SplitMix64: small, seedable, the same everywhere.
 pub struct Random(pub u64);
@@ -75,10 +77,11 @@ pub fn book(random: &mut Random, size: &Size) -> Book {
             price,
             lanes: random.within(1, size.lanes) as u32,
             cells: accepted,
+            ..Bid::default()
         });
     }
     let k_ppm = random.one_of(&[0, 0, 1_000_000, 500_000, 333_333]);
-    Book { grid, k_ppm, cells, bids }
+    Book { grid, k_ppm, cells, bids, ..Book::default() }
 }
 
 fn some_of(cells: &[Cell], random: &mut Random) -> Vec<u32> {
@@ -86,11 +89,65 @@ fn some_of(cells: &[Cell], random: &mut Random) -> Vec<u32> {
     cells.iter().map(|cell| cell.id).filter(|_| random.within(0, 4) < wants).collect()
 }
 
+/// Which conditions bids make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    Convex,
+    /// Every fifth bid wants all or none.
+    AllOrNone,
+    /// Two of five bids want all or none, another at least some.
+    Lumpy,
+    /// Some bids have a budget.
+    Budgets,
+    /// Some customers have a cap.
+    Caps,
+    /// All of it.
+    Mixed,
+}
+
+pub const FAMILIES: [Family; 6] = [
+    Family::Convex,
+    Family::AllOrNone,
+    Family::Lumpy,
+    Family::Budgets,
+    Family::Caps,
+    Family::Mixed,
+];
+
+/// A book whose bids make the conditions of a family.
+pub fn book_of(family: Family, random: &mut Random, size: &Size) -> Book {
+    let mut book = book(random, size);
+    let is = |kind| family == kind || family == Family::Mixed;
+    for bid in &mut book.bids {
+        if family == Family::AllOrNone {
+            bid.min_fill = random.one_of(&[0, 0, 1, 0, bid.lanes]);
+        }
+        if is(Family::Lumpy) {
+            let some = random.within(0, u64::from(bid.lanes)) as u32;
+            bid.min_fill = random.one_of(&[0, 1, bid.lanes, bid.lanes, some]);
+        }
+        if is(Family::Budgets) {
+            let most = bid.price as u64 * u64::from(bid.lanes);
+            let some = random.within(0, most) as Price;
+            bid.budget = random.one_of(&[None, Some(some), Some(some), Some(bid.price), Some(0)]);
+        }
+        if is(Family::Caps) {
+            bid.customer = random.one_of(&[None, Some(1), Some(2), Some(3)]);
+        }
+    }
+    if is(Family::Caps) {
+        let lanes = |random: &mut Random| random.within(0, size.lanes * 3) as u32;
+        book.caps = [1, 2, 9].map(|customer| Cap { customer, lanes: lanes(random) }).to_vec();
+    }
+    book
+}
+
 /// The same book, listed in another order.
 pub fn permuted(book: &Book, random: &mut Random) -> Book {
     let mut book = book.clone();
     random.shuffle(&mut book.cells);
     random.shuffle(&mut book.bids);
+    random.shuffle(&mut book.caps);
     book.cells.iter_mut().for_each(|cell| random.shuffle(&mut cell.levels));
     book.bids.iter_mut().for_each(|bid| random.shuffle(&mut bid.cells));
     book

@@ -7,10 +7,10 @@ mod store;
 pub use eligibility::{Ineligible, Policy, eligible, parked};
 pub(crate) use presence::{Presence, load_presence, store_presence};
 pub use store::{ConsentRow, NewVehicle, VehicleRow, VehicleView};
-pub(crate) use store::{load_permits, load_vehicle};
+pub(crate) use store::{load_permits, load_vehicle, market_of};
 
 use ::store::schema::{consent, vehicle};
-use ::store::{Amount, ConsentId, PartyId, Tx, VehicleId};
+use ::store::{Amount, ConsentId, PartyId, Timestamp, Tx, VehicleId};
 use diesel::prelude::*;
 
 use crate::{DataClass, Error, PayIn, Purpose, Result};
@@ -56,6 +56,27 @@ pub fn set_policy(
             vehicle::reserve.eq(reserve),
             vehicle::pay_in.eq(pay_in),
         ))
+        .execute(tx.conn)?;
+    Ok(())
+}
+
+/// Says when the owner will want the car again; none: not known. It is not offered for leases that
+/// could last until then; one that runs is not cut short by it.
+///
+/// # Errors
+/// [`Error::NotFound`] for another's car, [`Error::Invalid`] for a moment that has passed.
+pub fn set_available_until(
+    tx: &mut Tx<'_>,
+    owner: PartyId,
+    id: VehicleId,
+    until: Option<Timestamp>,
+) -> Result<()> {
+    owned(tx, owner, id)?;
+    if until.is_some_and(|until| until <= tx.now) {
+        return Err(Error::invalid("/available_until", "in the future"));
+    }
+    diesel::update(vehicle::table.find(id))
+        .set(vehicle::available_until.eq(until))
         .execute(tx.conn)?;
     Ok(())
 }
@@ -148,7 +169,7 @@ pub fn authenticate(tx: &mut Tx<'_>, token_hash: &[u8; 32]) -> Result<Option<Veh
     Ok(id)
 }
 
-fn owned(tx: &mut Tx<'_>, owner: PartyId, id: VehicleId) -> Result<VehicleRow> {
+pub(crate) fn owned(tx: &mut Tx<'_>, owner: PartyId, id: VehicleId) -> Result<VehicleRow> {
     match load_vehicle(tx, id)? {
         Some(row) if row.owner_id == owner => Ok(row),
         _ => Err(Error::NotFound("vehicle")),

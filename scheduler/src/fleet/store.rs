@@ -33,6 +33,8 @@ pub struct VehicleRow {
     pub token_hash: Vec<u8>,
     pub active: bool,
     pub created_at: Timestamp,
+    /// When the owner will want it; none: not known.
+    pub available_until: Option<Timestamp>,
 }
 
 impl VehicleRow {
@@ -114,6 +116,11 @@ pub(super) fn insert(
 
 pub(crate) fn load_vehicle(tx: &mut Tx<'_>, id: VehicleId) -> Result<Option<VehicleRow>> {
     Ok(vehicle::table.find(id).first(tx.conn).optional()?)
+}
+
+/// The market that the car's region belongs to.
+pub(crate) fn market_of(tx: &mut Tx<'_>, car: &VehicleRow) -> Result<String> {
+    Ok(region::table.find(&car.region_id).select(region::market_id).first(tx.conn)?)
 }
 
 pub(super) fn load_page(

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use store::schema::{blob, hardware_class, market, region};
 use store::{Amount, PartyId, Tx};
 
-use super::{NewBid, NewJob};
+use super::{BidChange, NewBid, NewJob};
 use crate::fleet::MAX_PRICE;
 use crate::{Error, Result};
 
@@ -23,29 +23,53 @@ pub(super) fn check(tx: &mut Tx<'_>, customer: PartyId, new: &NewJob) -> Result<
     if new.inputs.is_empty() || new.inputs.len() > MAX_TASKS {
         return Err(Error::invalid("/inputs", format!("1 to {MAX_TASKS} inputs, one a task")));
     }
-    check_bid(tx, &new.bid)?;
-    let asset = check_places(tx, &new.market, &new.bid)?;
-    if new.bid.currency != asset {
-        let why = format!("market {} settles in {asset}", new.market);
-        return Err(Error::invalid("/bid/budget/currency", why));
-    }
+    let asset = check_quote(tx, &new.market, &new.bid)?;
     check_blobs(tx, customer, new)?;
     Ok(asset)
 }
 
-fn check_bid(tx: &Tx<'_>, bid: &NewBid) -> Result<()> {
-    if !bid.price.is_positive() || bid.price > MAX_PRICE {
-        let why = format!("more than 0, at most {MAX_PRICE} per hour");
-        return Err(Error::invalid("/bid/max_price", why));
+/// Checks a bid that nobody makes yet and answers the market's asset.
+pub(crate) fn check_quote(tx: &mut Tx<'_>, market: &str, bid: &NewBid) -> Result<String> {
+    check_bid(tx, bid)?;
+    let asset = check_places(tx, market, bid)?;
+    if bid.currency != asset {
+        let why = format!("market {market} settles in {asset}");
+        return Err(Error::invalid("/bid/budget/currency", why));
     }
+    Ok(asset)
+}
+
+fn check_price(pointer: &'static str, price: Amount) -> Result<()> {
+    match price.is_positive() && price <= MAX_PRICE {
+        true => Ok(()),
+        false => Err(Error::invalid(pointer, format!("more than 0, at most {MAX_PRICE} per hour"))),
+    }
+}
+
+/// Checks what a customer wants to change of a live bid.
+pub(super) fn check_change(tx: &Tx<'_>, change: &BidChange) -> Result<()> {
+    if change.expires_at.is_some_and(|at| at <= tx.now) {
+        return Err(Error::invalid("/expires_at", "in the future"));
+    }
+    change.price.map_or(Ok(()), |price| check_price("/max_price", price))
+}
+
+fn check_bid(tx: &Tx<'_>, bid: &NewBid) -> Result<()> {
+    check_price("/bid/max_price", bid.price)?;
     if !(1..=MAX_LANES).contains(&bid.lanes) {
         return Err(Error::invalid("/bid/lanes", format!("1 to {MAX_LANES}")));
+    }
+    if !(1..=bid.lanes).contains(&bid.min_fill) {
+        return Err(Error::invalid("/bid/min_fill", "1 to the lanes wanted"));
     }
     if !bid.budget.is_positive() || bid.budget > Amount::MAX_INPUT {
         return Err(Error::invalid("/bid/budget", "more than 0"));
     }
     if bid.deadline.is_some_and(|deadline| deadline <= tx.now) {
         return Err(Error::invalid("/bid/deadline", "in the future"));
+    }
+    if bid.expires_at.is_some_and(|at| at <= tx.now) {
+        return Err(Error::invalid("/bid/expires_at", "in the future"));
     }
     Ok(())
 }

@@ -5,17 +5,18 @@ mod close;
 mod store;
 mod view;
 
+pub(crate) use check::check_quote;
 pub(crate) use close::{cancel_task, count_task, end_early, release_if_done};
 pub use store::{BidRow, JobRow, NewBid, NewJob, TaskRow};
-pub(crate) use store::{load_job, load_task, next_queued, split_list};
+pub(crate) use store::{load_bid, load_job, load_task, next_queued, split_list};
 pub use view::{JobView, TaskView, list, load, tasks};
 
 use ::store::schema::job;
-use ::store::{JobId, PartyId, Tx};
+use ::store::{Amount, JobId, PartyId, Timestamp, Tx};
 use diesel::prelude::*;
 
 use crate::market::lock_market;
-use crate::{Error, JobState, Result};
+use crate::{Error, JobState, LeaseState, Result};
 
 /// Accepts a job: the job, its bid and tasks, and the hold of the whole budget on the customer's
 /// wallet, all or nothing.
@@ -37,29 +38,74 @@ pub fn submit(tx: &mut Tx<'_>, customer: PartyId, new: &NewJob) -> Result<JobId>
 /// # Errors
 /// [`Error::NotFound`], [`Error::JobEnded`] if it completed or failed before.
 pub fn cancel(tx: &mut Tx<'_>, customer: PartyId, id: JobId) -> Result<()> {
-    let owned = |job: Option<JobRow>| match job {
-        Some(job) if job.customer_id == customer => Ok(job),
-        _ => Err(Error::NotFound("job")),
-    };
-    let market = owned(load_job(tx, id)?)?.market_id;
+    let market = owned(load_job(tx, id)?, customer)?.market_id;
     lock_market(tx, &market)?;
-    match owned(load_job(tx, id)?)?.state {
+    match owned(load_job(tx, id)?, customer)?.state {
         JobState::Cancelled => Ok(()),
         JobState::Completed | JobState::Failed => Err(Error::JobEnded),
         JobState::Active => end_early(tx, id, JobState::Cancelled),
     }
 }
 
-/// Ends the market's jobs whose deadline has passed; returns how many.
+/// What a customer may change of a bid while its job runs; what is none stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BidChange {
+    /// Most the customer pays, per hw4-equivalent hour.
+    pub price: Option<Amount>,
+    /// When the bid takes no more cars, in the future.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Changes a live job's bid from the next tick on. Another price takes another place in the queue
+/// of equal prices; leases that run keep their own. The budget stays what it is: a hard cap.
+///
+/// # Errors
+/// [`Error::NotFound`] for another's job, [`Error::JobEnded`], [`Error::Invalid`].
+pub fn change_bid(tx: &mut Tx<'_>, customer: PartyId, id: JobId, change: &BidChange) -> Result<()> {
+    let market = owned(load_job(tx, id)?, customer)?.market_id;
+    lock_market(tx, &market)?;
+    if owned(load_job(tx, id)?, customer)?.state != JobState::Active {
+        return Err(Error::JobEnded);
+    }
+    check::check_change(tx, change)?;
+    let bid = load_bid(tx, id)?;
+    let price = change.price.unwrap_or(bid.price);
+    let placed_at = if price == bid.price { bid.placed_at } else { tx.now };
+    store::update_bid(tx, bid.id, price, change.expires_at.or(bid.expires_at), placed_at)
+}
+
+fn owned(job: Option<JobRow>, customer: PartyId) -> Result<JobRow> {
+    job.filter(|job| job.customer_id == customer).ok_or(Error::NotFound("job"))
+}
+
+/// Ends the market's jobs whose deadline has passed, and those whose bid is in force no more and
+/// that have no car left; returns how many.
 pub(crate) fn expire(tx: &mut Tx<'_>, market: &str) -> Result<usize> {
-    use ::store::schema::bid;
-    let late: Vec<JobId> = job::table
+    use ::store::schema::{bid, lease};
+    let mut late: Vec<JobId> = job::table
         .inner_join(bid::table.on(bid::job_id.eq(job::id)))
         .filter(job::market_id.eq(market))
         .filter(job::state.eq(JobState::Active))
         .filter(bid::deadline.le(Some(tx.now)))
         .select(job::id)
         .load(tx.conn)?;
+    let idle: Vec<JobId> = job::table
+        .inner_join(bid::table.on(bid::job_id.eq(job::id)))
+        .filter(job::market_id.eq(market))
+        .filter(job::state.eq(JobState::Active))
+        .filter(bid::expires_at.le(Some(tx.now)))
+        .select(job::id)
+        .load(tx.conn)?;
+    for id in idle.into_iter().filter(|id| !late.contains(id)).collect::<Vec<_>>() {
+        let live: i64 = lease::table
+            .filter(lease::job_id.eq(id))
+            .filter(lease::state.eq(LeaseState::Offered).or(lease::state.eq(LeaseState::Running)))
+            .count()
+            .get_result(tx.conn)?;
+        if live == 0 {
+            late.push(id);
+        }
+    }
     for id in &late {
         end_early(tx, *id, JobState::Failed)?;
     }

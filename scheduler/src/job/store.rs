@@ -38,6 +38,12 @@ pub struct NewBid {
     pub classes: Vec<String>,
     /// What is not done by then is cancelled.
     pub deadline: Option<Timestamp>,
+    /// Lanes that the job must have at once to take any, 1 to `lanes`.
+    pub min_fill: i32,
+    /// Whether cars will do that may leave before a full term.
+    pub short_leases: bool,
+    /// When the bid takes no more cars; none: until the job ends.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A row of `job`.
@@ -72,6 +78,9 @@ pub struct BidRow {
     pub classes: String,
     pub deadline: Option<Timestamp>,
     pub placed_at: Timestamp,
+    pub min_fill: i32,
+    pub short_leases: bool,
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A row of `task`.
@@ -164,7 +173,23 @@ fn insert_bid(tx: &mut Tx<'_>, job_id: JobId, new: &NewBid) -> Result<()> {
             bid::classes.eq(new.classes.join(",")),
             bid::deadline.eq(new.deadline),
             bid::placed_at.eq(tx.now),
+            bid::min_fill.eq(new.min_fill),
+            bid::short_leases.eq(new.short_leases),
+            bid::expires_at.eq(new.expires_at),
         ))
+        .execute(tx.conn)?;
+    Ok(())
+}
+
+pub(super) fn update_bid(
+    tx: &mut Tx<'_>,
+    id: BidId,
+    price: Amount,
+    expires_at: Option<Timestamp>,
+    placed_at: Timestamp,
+) -> Result<()> {
+    diesel::update(bid::table.find(id))
+        .set((bid::price.eq(price), bid::expires_at.eq(expires_at), bid::placed_at.eq(placed_at)))
         .execute(tx.conn)?;
     Ok(())
 }

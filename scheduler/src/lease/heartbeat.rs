@@ -10,7 +10,8 @@ use super::close::end_lease;
 use super::plan::{Next, Report, RunningAttempt, View, plan};
 use super::store::{AttemptRow, LeaseRow, load_live, load_running_attempt, set_running, touch};
 use crate::fleet::{
-    Presence, VehicleRow, eligible, load_permits, load_presence, load_vehicle, store_presence,
+    Presence, VehicleRow, eligible, load_permits, load_presence, load_vehicle, market_of,
+    store_presence,
 };
 use crate::job::{JobRow, load_job, load_task, next_queued};
 use crate::market::lock_market;
@@ -61,11 +62,6 @@ fn answer_idle(
 
 fn active_vehicle(tx: &mut Tx<'_>, id: VehicleId) -> Result<VehicleRow> {
     load_vehicle(tx, id)?.filter(|car| car.active).ok_or(Error::NotFound("vehicle"))
-}
-
-fn market_of(tx: &mut Tx<'_>, car: &VehicleRow) -> Result<String> {
-    use store::schema::region;
-    Ok(region::table.find(&car.region_id).select(region::market_id).first(tx.conn)?)
 }
 
 /// Nothing to do; what the car thinks it runs is not its own.

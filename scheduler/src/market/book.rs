@@ -1,14 +1,15 @@
 //! From supply and demand to a book that prices can be found for. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use pricing::{Bid, Book, Cell, Level, gross_reserve, lane_value};
-use store::{Amount, JobId, Rounding, mul_div};
+use pricing::{Bid, Book, Cap, Cell, Level, lane_value};
+use store::{Amount, BidId, JobId, PartyId, Rounding, Timestamp, mul_div};
 
-use super::CellKey;
-use super::leader::MarketRow;
-use super::snapshot::{Demand, IdleCar, Snapshot};
-use crate::{Config, Error, Result};
+use super::leader::Reign;
+use super::snapshot::{Demand, Snapshot};
+use super::supply::{ask, cell_of, lease_s};
+use super::{CellKey, CellRef};
+use crate::{Config, Error, LeftOut, Result};
 
 /// A book, and what its numbers stand for.
 #[derive(Clone, Debug)]
@@ -18,110 +19,165 @@ pub(super) struct OpenBook {
     pub cells: Vec<CellKey>,
     /// What a bid's leases are: by bid id.
     pub terms: BTreeMap<u128, Terms>,
-    /// Jobs whose budget does not reach for one more lease, though they have none that runs.
-    pub exhausted: Vec<JobId>,
+    /// Who waits and is not in the book.
+    pub left_out: Vec<(BidId, LeftOut)>,
+    /// Jobs whose budget does not reach for one more lease, though they have none that runs, and
+    /// what is left of it.
+    pub exhausted: Vec<(JobId, Amount)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Terms {
+    pub bid: BidId,
     pub job: JobId,
-    pub term_s: i32,
+    pub free: Amount,
+    pub wanted: i64,
+    pub min_fill: i64,
+    pub deadline: Option<Timestamp>,
 }
 
-/// Counts the cars by cell and reserve, and cuts each bid to its budget.
-pub(super) fn open_book(
-    market: &MarketRow,
-    snapshot: &Snapshot,
-    config: &Config,
-) -> Result<OpenBook> {
-    let supply = count_supply(market, &snapshot.cars)?;
-    let cells: Vec<CellKey> = supply.keys().cloned().collect();
+/// Counts the cars by cell and reserve, and puts each bid on the cells that it accepts.
+pub(super) fn open_book(reign: &Reign, snapshot: &Snapshot, config: &Config) -> Result<OpenBook> {
+    let supply = count_supply(reign, snapshot, config)?;
     let mut open = OpenBook {
-        book: Book { grid: market.grid, k_ppm: config.price_rule_ppm, cells: vec![], bids: vec![] },
-        cells,
+        cells: supply.iter().map(|(key, _)| key.to_key()).collect(),
+        book: Book {
+            grid: reign.row.grid,
+            k_ppm: config.price_rule_ppm,
+            caps: caps(snapshot, config),
+            ..Book::default()
+        },
         terms: BTreeMap::new(),
+        left_out: vec![],
         exhausted: vec![],
     };
     for ((key, levels), id) in supply.into_iter().zip(0..) {
         let levels = levels.into_iter().map(|(reserve, lanes)| Level { reserve, lanes }).collect();
-        open.book.cells.push(Cell { id, speed_ppm: speed(snapshot, &key.class)?, levels });
+        open.book.cells.push(Cell { id, speed_ppm: speed(snapshot, key.class)?, levels });
     }
     for demand in &snapshot.demand {
-        add_bid(&mut open, demand, snapshot, config)?;
+        match plan_bid(&open.cells, demand, snapshot, config)? {
+            Ok(bid) => {
+                open.terms.insert(bid.id, terms(demand));
+                open.book.bids.push(bid);
+            }
+            Err(LeftOut::Budget) if demand.live == 0 => {
+                open.exhausted.push((demand.job, demand.free));
+            }
+            Err(why) => open.left_out.push((demand.bid, why)),
+        }
     }
     Ok(open)
 }
 
-fn count_supply(
-    market: &MarketRow,
-    cars: &[IdleCar],
-) -> Result<BTreeMap<CellKey, BTreeMap<i64, u32>>> {
-    let mut supply: BTreeMap<CellKey, BTreeMap<i64, u32>> = BTreeMap::new();
-    for car in cars {
-        let ask = ask(market, car.reserve)?;
-        *supply.entry(cell_of(car)).or_default().entry(ask).or_default() += 1;
+type Supply<'a> = Vec<(CellRef<'a>, BTreeMap<i64, u32>)>;
+
+/// Cars by cell and ask, cells in the order of their keys.
+fn count_supply<'a>(reign: &Reign, snapshot: &'a Snapshot, config: &Config) -> Result<Supply<'a>> {
+    let mut supply: HashMap<CellRef<'_>, BTreeMap<i64, u32>> = HashMap::new();
+    for car in snapshot.cars.iter().filter(|car| !snapshot.halted.contains(&car.region)) {
+        if let Some(key) = cell_of(car, snapshot.now, config) {
+            *supply.entry(key).or_default().entry(ask(reign, car.reserve)?).or_default() += 1;
+        }
     }
+    let mut supply: Supply<'_> = supply.into_iter().collect();
+    supply.sort_unstable_by_key(|(key, _)| *key);
     Ok(supply)
 }
 
-/// The owner's net reserve as the market sees it: with the fee on top, on the grid.
-pub(super) fn ask(market: &MarketRow, net: Amount) -> Result<i64> {
-    gross_reserve(net.0, market.fee_ppm.unsigned_abs(), market.grid)
-        .ok_or_else(|| Error::corrupt(format!("reserve {net} overflows")))
+/// What each customer may still have of its share of all lanes, at work or idle.
+fn caps(snapshot: &Snapshot, config: &Config) -> Vec<Cap> {
+    if config.share_cap_ppm >= 1_000_000 {
+        return vec![];
+    }
+    let share = mul_div(snapshot.lanes(), config.share_cap_ppm.into(), 1_000_000, Rounding::Down);
+    // One car at least: a share of a small market is not nothing.
+    let share = share.unwrap_or(0).max(1);
+    let customers: BTreeSet<PartyId> =
+        snapshot.demand.iter().map(|demand| demand.customer).collect();
+    let cap = |id: PartyId| {
+        let has = snapshot.leased_to.get(&id).copied().unwrap_or(0);
+        Cap { customer: number(id.as_bytes()), lanes: clamp_lanes((share - has).max(0)) }
+    };
+    customers.into_iter().map(cap).collect()
 }
 
-pub(super) fn cell_of(car: &IdleCar) -> CellKey {
-    CellKey { region: car.region.clone(), class: car.class.clone(), permits: car.permits }
+pub(super) fn number(bytes: &[u8; 16]) -> u128 {
+    u128::from_be_bytes(*bytes)
 }
 
-fn speed(snapshot: &Snapshot, class: &str) -> Result<u32> {
+fn clamp_lanes(lanes: i64) -> u32 {
+    u32::try_from(lanes).unwrap_or(u32::MAX)
+}
+
+pub(super) fn speed(snapshot: &Snapshot, class: &str) -> Result<u32> {
     let speed = snapshot.speeds.get(class).copied();
     speed.ok_or_else(|| Error::corrupt(format!("no hardware class {class}")))
 }
 
-/// Puts a bid in the book for the cells it accepts and can afford. A job that can afford no class
-/// at all is exhausted, unless a lease of its still runs.
-fn add_bid(
-    open: &mut OpenBook,
+fn terms(demand: &Demand) -> Terms {
+    Terms {
+        bid: demand.bid,
+        job: demand.job,
+        free: demand.free,
+        wanted: demand.lanes,
+        min_fill: demand.min_fill,
+        deadline: demand.deadline,
+    }
+}
+
+/// The bid as the book has it, or why it is not in there.
+pub(super) fn plan_bid(
+    cells: &[CellKey],
     demand: &Demand,
     snapshot: &Snapshot,
     config: &Config,
-) -> Result<()> {
-    let lane = |class: &str| Ok::<_, Error>(lane_value(demand.price.0, speed(snapshot, class)?));
-    let (mut cells, mut dearest) = (vec![], 0);
-    for (id, key) in (0..).zip(&open.cells) {
-        let price = lane(&key.class)?;
-        if accepts(demand, key) && affords(demand.free, price, config) {
-            cells.push(id);
-            dearest = price.max(dearest);
-        }
+) -> Result<std::result::Result<Bid, LeftOut>> {
+    if demand.expires_at.is_some_and(|at| at <= snapshot.now) {
+        return Ok(Err(LeftOut::Expired));
     }
-    match plan_term(demand.free, demand.lanes, dearest, config) {
-        Some((lanes, term_s)) if !cells.is_empty() => {
-            let id = u128::from_be_bytes(*demand.bid.as_bytes());
-            open.terms.insert(id, Terms { job: demand.job, term_s });
-            let (time, price) = (demand.placed_at.0, demand.price.0);
-            open.book.bids.push(Bid { id, time, price, lanes, cells });
-        }
-        _ => {
-            let classes = snapshot.speeds.keys().filter(|class| has(&demand.classes, class));
-            let prices = classes.map(|class| lane(class)).collect::<Result<Vec<_>>>()?;
-            let hope = prices.iter().any(|price| affords(demand.free, *price, config));
-            if !hope && demand.live == 0 {
-                open.exhausted.push(demand.job);
-            }
-        }
+    if !has_budget(demand, snapshot, config)? {
+        return Ok(Err(LeftOut::Budget));
     }
-    Ok(())
+    let accepted = (0..).zip(cells).filter(|(_, key)| accepts(demand, key, snapshot.now, config));
+    let accepted: Vec<(u32, &CellKey)> = accepted.collect();
+    if accepted.is_empty() {
+        let halted = |id: &String| snapshot.halted.contains(id);
+        let all = !demand.regions.is_empty() && demand.regions.iter().all(halted);
+        return Ok(Err(if all { LeftOut::Halted } else { LeftOut::NoSupply }));
+    }
+    let mut dearest = 0;
+    for (_, key) in &accepted {
+        dearest = lane_value(demand.price.0, speed(snapshot, &key.class)?).max(dearest);
+    }
+    // A cap that cannot bind is none: it would only make the clearing harder.
+    let rate = rate(demand.free, config);
+    let binds = i128::from(demand.lanes) * i128::from(dearest) > i128::from(rate);
+    Ok(Ok(Bid {
+        id: number(demand.bid.as_bytes()),
+        time: demand.placed_at.0,
+        price: demand.price.0,
+        lanes: clamp_lanes(demand.lanes),
+        cells: accepted.into_iter().map(|(id, _)| id).collect(),
+        min_fill: clamp_lanes(demand.min_fill),
+        budget: binds.then_some(rate),
+        customer: Some(number(demand.customer.as_bytes())),
+    }))
 }
 
-/// The shortest lease of one lane, at this price.
-fn shortest(price: i64, config: &Config) -> Option<i64> {
-    mul_div(price, config.min_term_s.into(), 3_600, Rounding::Up)
+/// The most that can be paid per hour for all lanes together, if they run no longer than the
+/// shortest lease.
+fn rate(free: Amount, config: &Config) -> i64 {
+    mul_div(free.0, 3_600, config.min_term_s.max(1).into(), Rounding::Down).unwrap_or(i64::MAX)
 }
 
-fn affords(free: Amount, price: i64, config: &Config) -> bool {
-    free.is_positive() && shortest(price, config).is_some_and(|cost| cost <= free.0)
+/// Whether one more lease, the shortest in the slowest class, is affordable at the bid's own price.
+fn has_budget(demand: &Demand, snapshot: &Snapshot, config: &Config) -> Result<bool> {
+    let rate = rate(demand.free, config);
+    let classes = snapshot.speeds.iter().filter(|(class, _)| has(&demand.classes, class));
+    let least = classes.map(|(_, speed)| lane_value(demand.price.0, *speed)).min();
+    let least = least.ok_or_else(|| Error::corrupt("a bid of no hardware class"))?;
+    Ok(demand.free.is_positive() && least <= rate)
 }
 
 /// An empty list is any.
@@ -129,72 +185,13 @@ fn has(list: &[String], word: &str) -> bool {
     list.is_empty() || list.iter().any(|item| item == word)
 }
 
-fn accepts(demand: &Demand, key: &CellKey) -> bool {
+/// Whoever takes no short leases still takes a car that stays until the deadline.
+fn accepts(demand: &Demand, key: &CellKey, now: Timestamp, config: &Config) -> bool {
+    let lasts = i64::from(lease_s(key.stay, config)).saturating_mul(1_000_000);
+    let needs = i64::from(config.term_s).saturating_mul(1_000_000);
+    let needs = demand.deadline.map_or(needs, |deadline| deadline.since(now).min(needs));
     key.permits.allows(demand.purpose, demand.data_class)
         && has(&demand.regions, &key.region)
         && has(&demand.classes, &key.class)
-}
-
-/// How many lanes for how long the free budget can bear at the dearest price: all the lanes for
-/// the full term if it can, else shorter leases, else fewer. `None` if not even one lane for the
-/// shortest term. In any case `lanes × price × term ≤ free`, whatever the clearing price.
-fn plan_term(free: Amount, lanes: i64, dearest: i64, config: &Config) -> Option<(u32, i32)> {
-    let shortest = shortest(dearest, config)?;
-    let affordable = if shortest == 0 { lanes } else { free.0 / shortest };
-    let lanes = lanes.min(affordable);
-    if lanes <= 0 {
-        return None;
-    }
-    // A share in whole micro-units, so that rounding a lease's earmark cannot pass it.
-    let share = free.0 / lanes;
-    let affordable_s = match dearest {
-        0 => i64::from(config.term_s),
-        _ => mul_div(share, 3_600, dearest, Rounding::Down).unwrap_or(i64::MAX),
-    };
-    let term_s = i32::try_from(affordable_s.min(config.term_s.into())).ok()?;
-    Some((u32::try_from(lanes).ok()?, term_s.max(1)))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn a_budget_buys_full_terms_then_shorter_then_fewer() {
-        let config = Config { term_s: 900, min_term_s: 10, ..Config::default() };
-        // 360,000 an hour is 100 a second.
-        for (free, lanes, planned) in [
-            (1_000_000, 4, Some((4, 900))),
-            (100_000, 4, Some((4, 250))),
-            (4_000, 4, Some((4, 10))),
-            (3_999, 4, Some((3, 13))),
-            (1_000, 4, Some((1, 10))),
-            (999, 4, None),
-            (0, 4, None),
-            (-5, 4, None),
-        ] {
-            assert_eq!(plan_term(Amount(free), lanes, 360_000, &config), planned, "{free}");
-        }
-        assert_eq!(plan_term(Amount(1), 4, 0, &config), Some((4, 900)));
-    }
-
-    proptest! {
-        #[test]
-        fn leases_side_by_side_never_outrun_the_budget(
-            free in 0..10_000_000_000_i64,
-            lanes in 1..10_000_i64,
-            dearest in 1..1_000_000_000_000_i64,
-            percent in 0..=100_i64,
-        ) {
-            let config = Config::default();
-            if let Some((lanes, term_s)) = plan_term(Amount(free), lanes, dearest, &config) {
-                let price = Amount(dearest / 100 * percent);
-                let each = crate::lease::earmark(price, term_s.into()).unwrap();
-                prop_assert!(each.0 * i64::from(lanes) <= free);
-                prop_assert!((config.min_term_s..=config.term_s).contains(&term_s));
-            }
-        }
-    }
+        && (demand.short_leases || lasts >= needs)
 }

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use store::schema::market;
 use store::{NodeId, Timestamp, Tx};
 
+use super::fee::{FeeRate, rate_now};
 use super::lock_market;
 use crate::{Config, Error, Result};
 
@@ -12,8 +13,6 @@ use crate::{Config, Error, Result};
 pub(crate) struct MarketRow {
     pub id: String,
     pub asset: String,
-    pub fee_ppm: i32,
-    pub bonus_ppm: i32,
     pub grid: i64,
     pub leader: Option<NodeId>,
     pub leader_until: Timestamp,
@@ -21,15 +20,31 @@ pub(crate) struct MarketRow {
     pub tick: i64,
 }
 
-/// Leads the market for this transaction and a while longer, or refuses because another node does.
+/// What a tick works under: the market as its leader found it, and the rate in force.
+#[derive(Clone, Debug)]
+pub(super) struct Reign {
+    pub row: MarketRow,
+    pub rate: FeeRate,
+}
+
+/// The market's row and the rate in force, whoever leads.
+///
+/// # Errors
+/// [`Error::NotFound`] for an unknown market.
+pub(super) fn observe(tx: &mut Tx<'_>, id: &str) -> Result<Reign> {
+    let row: Option<MarketRow> = market::table.find(id).first(tx.conn).optional()?;
+    let row = row.ok_or(Error::NotFound("market"))?;
+    Ok(Reign { row, rate: rate_now(tx, id)? })
+}
+
+/// Leads the market for a while, or refuses because another node does, and begins its next tick.
 /// Whoever comes after a leader that fell silent begins a new reign, with the next fence.
 ///
 /// # Errors
 /// [`Error::NotLeader`]; [`Error::NotFound`] for an unknown market.
-pub(super) fn lead(tx: &mut Tx<'_>, config: &Config, id: &str, node: NodeId) -> Result<MarketRow> {
+pub(super) fn lead(tx: &mut Tx<'_>, config: &Config, id: &str, node: NodeId) -> Result<Reign> {
     lock_market(tx, id)?;
-    let row: Option<MarketRow> = market::table.find(id).first(tx.conn).optional()?;
-    let mut row = row.ok_or(Error::NotFound("market"))?;
+    let Reign { mut row, rate } = observe(tx, id)?;
     let mine = row.leader == Some(node);
     if !mine && row.leader.is_some() && tx.now < row.leader_until {
         return Err(Error::NotLeader);
@@ -51,7 +66,18 @@ pub(super) fn lead(tx: &mut Tx<'_>, config: &Config, id: &str, node: NodeId) -> 
             market::tick.eq(row.tick),
         ))
         .execute(tx.conn)?;
-    Ok(row)
+    Ok(Reign { row, rate })
+}
+
+/// Takes the market's row again for what the tick found outside of a transaction.
+///
+/// # Errors
+/// [`Error::NotLeader`] if somebody began another reign or another tick meanwhile.
+pub(super) fn resume(tx: &mut Tx<'_>, reign: &Reign) -> Result<()> {
+    lock_market(tx, &reign.row.id)?;
+    let now: (i64, i64) =
+        market::table.find(&reign.row.id).select((market::fence, market::tick)).first(tx.conn)?;
+    if now == (reign.row.fence, reign.row.tick) { Ok(()) } else { Err(Error::NotLeader) }
 }
 
 /// Steps down, so that a standby need not wait.

@@ -2,76 +2,119 @@
 
 use std::collections::HashMap;
 
-use pricing::Clearing;
+use pricing::{Clearing, Fill};
 use sha2::{Digest, Sha256};
-use store::{Amount, JobId, VehicleId};
+use store::{Amount, BidId, JobId, VehicleId};
 
-use super::CellKey;
-use super::book::{OpenBook, ask, cell_of};
-use super::leader::MarketRow;
-use super::snapshot::IdleCar;
-use crate::{Error, Result};
+use super::CellRef;
+use super::book::{OpenBook, Terms};
+use super::leader::Reign;
+use super::snapshot::Snapshot;
+use super::supply::{ask, cell_of, lease_s};
+use super::term::plan_term;
+use crate::{Config, Error, NoCar, Result};
 
 /// A car let to a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Placement {
+    pub bid: BidId,
     pub job: JobId,
+    /// Where in the open book's cells it is.
+    pub cell: usize,
     pub vehicle: VehicleId,
     pub price: Amount,
     pub term_s: i32,
 }
 
-/// Chooses the cars. The second figure counts the lanes that found none: it is reported, not
-/// forced, and is zero while cells hold only what may lawfully be placed.
+/// A lane that was sold and found no lawful car.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unplaced {
+    pub bid: BidId,
+    pub cell: usize,
+    pub reason: NoCar,
+}
+
+/// Chooses the cars.
+///
+/// # Errors
+/// [`Error::Clearing`] if a fill has no car in the snapshot that it was made from: cells hold only
+/// what may lawfully be placed, so that cannot be.
 pub(super) fn choose_cars(
-    market: &MarketRow,
+    reign: &Reign,
     open: &OpenBook,
     clearing: &Clearing,
-    cars: &[IdleCar],
-) -> Result<(Vec<Placement>, i32)> {
-    let mut queues = queues(market, cars)?;
+    snapshot: &Snapshot,
+    config: &Config,
+) -> Result<Vec<Placement>> {
+    let fault = || Error::Clearing("a fill of nothing that was in the book".to_owned());
+    let mut queues = queues(reign, open, clearing, snapshot, config)?;
     let mut placements = Vec::new();
-    let mut unplaced = 0;
-    for fill in &clearing.fills {
-        let price = clearing.cells.iter().find(|cell| cell.cell == fill.cell);
-        let price = price.and_then(|cell| cell.price);
-        let key = usize::try_from(fill.cell).ok().and_then(|cell| open.cells.get(cell));
-        let terms = open.terms.get(&fill.bid);
-        let (Some(price), Some(key), Some(terms)) = (price, key, terms) else {
-            return Err(Error::Clearing("a fill of nothing that was in the book".to_owned()));
-        };
-        for _ in 0..fill.lanes {
-            match queues.get_mut(key).and_then(|queue| pop_below(queue, price)) {
-                Some(vehicle) => placements.push(Placement {
-                    job: terms.job,
-                    vehicle,
-                    price: Amount(price),
-                    term_s: terms.term_s,
-                }),
-                None => unplaced += 1,
+    for fills in clearing.fills.chunk_by(|a, b| a.bid == b.bid) {
+        let won = won(open, clearing, fills).ok_or_else(fault)?;
+        let terms = open.terms.get(&fills[0].bid).ok_or_else(fault)?;
+        let rates: Vec<(i64, i64)> = won.iter().map(|won| (won.price, won.lanes)).collect();
+        let bearable_s = plan_term(terms.free, terms.wanted, &rates, config.term_s, config);
+        for Won { cell, price, lanes } in won {
+            let longest_s = lease_s(open.cells[cell].stay, config);
+            let term_s = bearable_s.min(longest_s).min(until(terms, snapshot));
+            for _ in 0..lanes {
+                let (.., vehicle) = queues[cell].pop().ok_or_else(fault)?;
+                let (bid, job, price) = (terms.bid, terms.job, Amount(price));
+                placements.push(Placement { bid, job, cell, vehicle, price, term_s });
             }
         }
     }
-    Ok((placements, unplaced))
+    Ok(placements)
+}
+
+struct Won {
+    cell: usize,
+    price: i64,
+    lanes: i64,
+}
+
+fn won(open: &OpenBook, clearing: &Clearing, fills: &[Fill]) -> Option<Vec<Won>> {
+    let won = fills.iter().map(|fill| {
+        let cell = usize::try_from(fill.cell).ok().filter(|cell| *cell < open.cells.len())?;
+        // The clearing has every cell of the book, by id, which counts up from 0.
+        let price = clearing.cells.get(cell)?.price?;
+        Some(Won { cell, price, lanes: fill.lanes.into() })
+    });
+    won.collect()
+}
+
+/// No lease is longer than the job may run.
+fn until(terms: &Terms, snapshot: &Snapshot) -> i32 {
+    let left_us = terms.deadline.map_or(i64::MAX, |deadline| deadline.since(snapshot.now));
+    i32::try_from(left_us / 1_000_000).unwrap_or(i32::MAX).max(1)
 }
 
 type Queue = Vec<(i64, [u8; 32], VehicleId)>;
 
-/// Each cell's cars, the last to take first.
-fn queues(market: &MarketRow, cars: &[IdleCar]) -> Result<HashMap<CellKey, Queue>> {
-    let mut queues: HashMap<CellKey, Queue> = HashMap::new();
-    for car in cars {
-        let rank = (ask(market, car.reserve)?, tie(market.tick, car.id), car.id);
-        queues.entry(cell_of(car)).or_default().push(rank);
+/// Each cell's cars that ask no more than its price, the last to take first.
+fn queues(
+    reign: &Reign,
+    open: &OpenBook,
+    clearing: &Clearing,
+    snapshot: &Snapshot,
+    config: &Config,
+) -> Result<Vec<Queue>> {
+    let places: HashMap<CellRef<'_>, usize> =
+        open.cells.iter().zip(0..).map(|(key, cell)| (key.borrowed(), cell)).collect();
+    let mut queues: Vec<Queue> = vec![Vec::new(); open.cells.len()];
+    for car in &snapshot.cars {
+        let key = cell_of(car, snapshot.now, config);
+        let Some(cell) = key.and_then(|key| places.get(&key).copied()) else { continue };
+        let asks = ask(reign, car.reserve)?;
+        let price = clearing.cells.get(cell).and_then(|cell| cell.price);
+        if price.is_some_and(|price| asks <= price) {
+            queues[cell].push((asks, tie(reign.row.tick, car.id), car.id));
+        }
     }
-    for queue in queues.values_mut() {
+    for queue in &mut queues {
         queue.sort_unstable_by(|a, b| b.cmp(a));
     }
     Ok(queues)
-}
-
-fn pop_below(queue: &mut Queue, price: i64) -> Option<VehicleId> {
-    queue.pop_if(|(ask, ..)| *ask <= price).map(|(_, _, id)| id)
 }
 
 /// Fair among equals: another order each tick, the same for everybody who replays it.

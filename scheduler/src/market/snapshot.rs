@@ -1,30 +1,22 @@
 //! Supply and demand as they are at a tick.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use diesel::dsl::count_star;
 use diesel::prelude::*;
-use store::schema::{bid, consent, hardware_class, job, lease, presence, region, task, vehicle};
-use store::{Amount, BidId, HoldId, JobId, Timestamp, Tx, VehicleId};
+use store::schema::{bid, hardware_class, job, lease, task, vehicle};
+use store::{Amount, BidId, HoldId, JobId, PartyId, Timestamp, Tx};
 
+use super::halt::halted_regions;
+use super::supply::{IdleCar, load_idle};
 use crate::job::{BidRow, JobRow};
-use crate::{Config, DataClass, JobState, LeaseState, Permits, Purpose, Result, TaskState};
-
-/// A car that waits for work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct IdleCar {
-    pub id: VehicleId,
-    pub region: String,
-    pub class: String,
-    pub permits: Permits,
-    /// Net of the fee, per lane-hour.
-    pub reserve: Amount,
-}
+use crate::{Config, DataClass, JobState, LeaseState, Purpose, Result, TaskState};
 
 /// A job that could use cars.
 #[derive(Clone, Debug)]
 pub(super) struct Demand {
     pub job: JobId,
+    pub customer: PartyId,
     pub bid: BidId,
     pub placed_at: Timestamp,
     pub price: Amount,
@@ -33,8 +25,13 @@ pub(super) struct Demand {
     /// Empty: any.
     pub regions: Vec<String>,
     pub classes: Vec<String>,
-    /// Lanes it can use on top of those it has.
+    pub deadline: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
+    pub short_leases: bool,
+    /// Lanes it can use on top of those it has, at least 1.
     pub lanes: i64,
+    /// Fewest of them that are of use, 1 to `lanes`.
+    pub min_fill: i64,
     /// Of the budget, what neither was spent nor is kept back for a lease.
     pub free: Amount,
     /// Leases offered or running.
@@ -43,18 +40,40 @@ pub(super) struct Demand {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Snapshot {
+    pub now: Timestamp,
     pub cars: Vec<IdleCar>,
     pub demand: Vec<Demand>,
     /// Speed of each hardware class, hw4 = 1,000,000.
     pub speeds: BTreeMap<String, u32>,
+    pub halted: BTreeSet<String>,
+    /// Lanes let, by region and class, and by customer.
+    pub leased: BTreeMap<(String, String), i64>,
+    pub leased_to: HashMap<PartyId, i64>,
+}
+
+impl Snapshot {
+    /// Cars at work or waiting for it: what shares are shares of.
+    pub fn lanes(&self) -> i64 {
+        let idle = i64::try_from(self.cars.len()).unwrap_or(i64::MAX);
+        self.leased.values().fold(idle, |sum, lanes| sum.saturating_add(*lanes))
+    }
 }
 
 pub(super) fn load_snapshot(tx: &mut Tx<'_>, config: &Config, market: &str) -> Result<Snapshot> {
-    Ok(Snapshot {
+    let live = load_live(tx, market)?;
+    let mut snapshot = Snapshot {
+        now: tx.now,
         demand: load_demand(tx, market)?,
-        cars: load_cars(tx, config, market)?,
+        cars: load_idle(tx, config, market)?,
         speeds: load_speeds(tx)?,
-    })
+        halted: halted_regions(tx, market)?,
+        ..Snapshot::default()
+    };
+    for (region, class, customer) in live {
+        *snapshot.leased.entry((region, class)).or_default() += 1;
+        *snapshot.leased_to.entry(customer).or_default() += 1;
+    }
+    Ok(snapshot)
 }
 
 fn load_speeds(tx: &mut Tx<'_>) -> Result<BTreeMap<String, u32>> {
@@ -64,43 +83,16 @@ fn load_speeds(tx: &mut Tx<'_>) -> Result<BTreeMap<String, u32>> {
     Ok(rows.into_iter().map(|(id, ppm)| (id, ppm.unsigned_abs())).collect())
 }
 
-fn load_cars(tx: &mut Tx<'_>, config: &Config, market: &str) -> Result<Vec<IdleCar>> {
-    let since = tx.now.plus_s(-config.heartbeat_timeout_s);
-    let rows: Vec<(VehicleId, String, String, Amount)> = vehicle::table
-        .inner_join(region::table.on(region::id.eq(vehicle::region_id)))
-        .inner_join(presence::table.on(presence::vehicle_id.eq(vehicle::id)))
-        .filter(region::market_id.eq(market))
-        .filter(vehicle::active.eq(true))
-        .filter(presence::eligible.eq(true))
-        .filter(presence::seen_at.ge(since))
-        .order(vehicle::id)
-        .select((vehicle::id, vehicle::region_id, vehicle::class_id, vehicle::reserve))
-        .load(tx.conn)?;
-    let busy: Vec<VehicleId> = lease::table
+/// Region, class and customer of each lease offered or running.
+fn load_live(tx: &mut Tx<'_>, market: &str) -> Result<Vec<(String, String, PartyId)>> {
+    let rows = lease::table
+        .inner_join(vehicle::table.on(vehicle::id.eq(lease::vehicle_id)))
+        .inner_join(job::table.on(job::id.eq(lease::job_id)))
+        .filter(lease::market_id.eq(market))
         .filter(lease::state.eq(LeaseState::Offered).or(lease::state.eq(LeaseState::Running)))
-        .select(lease::vehicle_id)
+        .select((vehicle::region_id, vehicle::class_id, job::customer_id))
         .load(tx.conn)?;
-    let busy: HashSet<VehicleId> = busy.into_iter().collect();
-    let permits = load_all_permits(tx)?;
-    let idle = rows.into_iter().filter(|(id, ..)| !busy.contains(id));
-    let cars = idle.filter_map(|(id, region, class, reserve)| {
-        let permits = *permits.get(&id)?;
-        Some(IdleCar { id, region, class, permits, reserve })
-    });
-    Ok(cars.collect())
-}
-
-fn load_all_permits(tx: &mut Tx<'_>) -> Result<HashMap<VehicleId, Permits>> {
-    let rows: Vec<(VehicleId, Purpose, DataClass)> = consent::table
-        .filter(consent::withdrawn_at.is_null())
-        .select((consent::vehicle_id, consent::purpose, consent::data_class))
-        .load(tx.conn)?;
-    let mut all: HashMap<VehicleId, Permits> = HashMap::new();
-    for (id, purpose, data_class) in rows {
-        let permits = all.entry(id).or_default();
-        *permits = permits.with(purpose, data_class);
-    }
-    Ok(all)
+    Ok(rows)
 }
 
 fn load_demand(tx: &mut Tx<'_>, market: &str) -> Result<Vec<Demand>> {
@@ -135,6 +127,7 @@ fn to_demand(job: JobRow, bid: BidRow, lanes: i64, free: Amount, live: i64) -> D
     let list = |text: &str| crate::job::split_list(text).into_iter().map(str::to_owned).collect();
     Demand {
         job: job.id,
+        customer: job.customer_id,
         bid: bid.id,
         placed_at: bid.placed_at,
         price: bid.price,
@@ -142,7 +135,12 @@ fn to_demand(job: JobRow, bid: BidRow, lanes: i64, free: Amount, live: i64) -> D
         data_class: job.data_class,
         regions: list(&bid.regions),
         classes: list(&bid.classes),
+        deadline: bid.deadline,
+        expires_at: bid.expires_at,
+        short_leases: bid.short_leases,
         lanes,
+        // What it has counts; the last tasks of a job need no more lanes than there are tasks.
+        min_fill: (i64::from(bid.min_fill) - live).clamp(1, lanes),
         free,
         live,
     }
@@ -180,4 +178,21 @@ fn load_leases(tx: &mut Tx<'_>, market: &str) -> Result<HashMap<JobId, Leased>> 
         leased.earmarked = leased.earmarked + earmark;
     }
     Ok(leases)
+}
+
+/// What has changed of bids that were filled: those whose job has ended are not in the answer.
+pub(super) fn load_bids_now(tx: &mut Tx<'_>, jobs: &[JobId]) -> Result<HashMap<JobId, BidRow>> {
+    let distinct: HashSet<JobId> = jobs.iter().copied().collect();
+    let distinct: Vec<JobId> = distinct.into_iter().collect();
+    let mut found = HashMap::new();
+    for chunk in distinct.chunks(super::supply::CHUNK) {
+        let rows: Vec<BidRow> = bid::table
+            .inner_join(job::table.on(job::id.eq(bid::job_id)))
+            .filter(job::id.eq_any(chunk))
+            .filter(job::state.eq(JobState::Active))
+            .select(bid::all_columns)
+            .load(tx.conn)?;
+        found.extend(rows.into_iter().map(|row| (row.job_id, row)));
+    }
+    Ok(found)
 }

@@ -1,19 +1,21 @@
-//! A tick: snapshot, clear, check, choose cars, store; one transaction.
+//! A tick: a snapshot, the clearing made from it outside of any transaction, and a short
+//! transaction that sees what of it still stands, makes the leases, and stores all of it.
 
 use diesel::prelude::*;
 use pricing::Clearing;
-use serde::Serialize;
-use store::schema::{cell_price, clearing};
-use store::{ClearingId, NodeId, Store, Tx};
+use store::schema::{job, lease};
+use store::{Amount, HoldId, JobId, NodeId, Store, Tx};
 
-use super::CellKey;
 use super::book::{OpenBook, open_book};
-use super::leader::{MarketRow, lead};
-use super::place::choose_cars;
-use super::snapshot::load_snapshot;
+use super::capacity::count_cars;
+use super::clearing::{Cleared, store_clearing};
+use super::confirm::{load_now, plan_confirmed};
+use super::leader::{Reign, lead, resume};
+use super::place::{Placement, choose_cars};
+use super::snapshot::{Snapshot, load_snapshot};
 use crate::job::end_early;
 use crate::lease::{NewLease, insert_lease};
-use crate::{Config, Error, JobState, Result};
+use crate::{Config, Error, JobState, LeaseState, Result};
 
 /// What a tick did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,113 +34,108 @@ pub struct TickReport {
 /// Clears the market once, as its leader.
 ///
 /// # Errors
-/// [`Error::NotLeader`] if another node leads; [`Error::Clearing`] if the clearing fails its own
-/// optimality check: then nothing is stored.
+/// [`Error::NotLeader`] if another node leads, or took over while this one cleared: then nothing
+/// is stored. [`Error::Clearing`] if the clearing fails its own optimality check: nothing either.
 pub fn tick(store: &Store, config: &Config, market: &str, node: NodeId) -> Result<TickReport> {
-    store.write(|tx| {
-        let row = lead(tx, config, market, node)?;
-        let snapshot = load_snapshot(tx, config, market)?;
-        let open = open_book(&row, &snapshot, config)?;
-        for job in &open.exhausted {
-            end_early(tx, *job, JobState::Failed)?;
-        }
-        let mut report = TickReport {
-            tick: row.tick,
-            cars: snapshot.cars.len(),
-            bids: open.book.bids.len(),
-            exhausted: open.exhausted.len(),
-            ..TickReport::default()
-        };
-        if open.book.bids.is_empty() || open.book.cells.is_empty() {
-            return Ok(report);
-        }
-        let result = clear(&open)?;
-        let (placements, unplaced) = choose_cars(&row, &open, &result, &snapshot.cars)?;
-        let id = store_clearing(tx, &row, &open, &result, unplaced)?;
-        for placement in &placements {
-            let new = NewLease {
-                market: row.id.clone(),
-                clearing: id,
-                job: placement.job,
-                vehicle: placement.vehicle,
-                price: placement.price,
-                fee_ppm: row.fee_ppm,
-                bonus_ppm: row.bonus_ppm,
-                term_s: placement.term_s,
-            };
-            insert_lease(tx, &new)?;
-        }
-        report.leases = placements.len();
-        report.unplaced = unplaced;
-        Ok(report)
-    })
+    let draft = draft(store, config, market, node)?;
+    commit(store, config, draft)
+}
+
+/// A tick that is decided and not yet done.
+pub struct Draft {
+    reign: Reign,
+    snapshot: Snapshot,
+    open: OpenBook,
+    result: Clearing,
+    placements: Vec<Placement>,
+}
+
+/// Begins a tick and decides it: writes nothing but that it began.
+///
+/// # Errors
+/// As [`tick`].
+pub fn draft(store: &Store, config: &Config, market: &str, node: NodeId) -> Result<Draft> {
+    let reign = store.write(|tx| lead(tx, config, market, node))?;
+    let snapshot = store.read(|tx| load_snapshot(tx, config, market))?;
+    let open = open_book(&reign, &snapshot, config)?;
+    let result = clear(&open)?;
+    let placements = choose_cars(&reign, &open, &result, &snapshot, config)?;
+    Ok(Draft { reign, snapshot, open, result, placements })
 }
 
 /// Clears and checks: a clearing that is not optimal is a fault of ours, and moves nobody.
-fn clear(open: &OpenBook) -> Result<Clearing> {
+pub(super) fn clear(open: &OpenBook) -> Result<Clearing> {
     let result = pricing::clear(&open.book).map_err(|error| Error::Clearing(error.to_string()))?;
     pricing::check(&open.book, &result).map_err(|error| Error::Clearing(error.to_string()))?;
     Ok(result)
 }
 
-/// What a replay needs: the book, and what its cell numbers stand for.
-#[derive(Serialize)]
-struct StoredBook<'a> {
-    cells: &'a [CellKey],
-    book: &'a pricing::Book,
-}
-
-fn store_clearing(
-    tx: &mut Tx<'_>,
-    row: &MarketRow,
-    open: &OpenBook,
-    result: &Clearing,
-    unplaced: i32,
-) -> Result<ClearingId> {
-    let id = tx.id();
-    let book = StoredBook { cells: &open.cells, book: &open.book };
-    diesel::insert_into(clearing::table)
-        .values((
-            clearing::id.eq(id),
-            clearing::market_id.eq(&row.id),
-            clearing::tick.eq(row.tick),
-            clearing::fence.eq(row.fence),
-            clearing::at.eq(tx.now),
-            clearing::book.eq(to_json(&book)?),
-            clearing::result.eq(to_json(result)?),
-            clearing::unplaced.eq(unplaced),
-        ))
-        .execute(tx.conn)?;
-    for (cell, key) in result.cells.iter().zip(&open.cells) {
-        if let Some(price) = cell.price {
-            store_price(tx, row, key, price, cell.lanes.into())?;
+/// Does what still stands of it.
+///
+/// # Errors
+/// As [`tick`].
+pub fn commit(store: &Store, config: &Config, draft: Draft) -> Result<TickReport> {
+    let Draft { reign, snapshot, open, result, placements } = draft;
+    store.write(|tx| {
+        resume(tx, &reign)?;
+        count_cars(tx, &reign.row.id, &snapshot)?;
+        let mut report = TickReport {
+            tick: reign.row.tick,
+            cars: snapshot.cars.len(),
+            bids: open.book.bids.len(),
+            ..TickReport::default()
+        };
+        for (job, free) in &open.exhausted {
+            report.exhausted += usize::from(end_exhausted(tx, *job, *free)?);
         }
+        if open.book.bids.is_empty() && open.left_out.is_empty() {
+            return Ok(report);
+        }
+        let now = load_now(tx, config, &reign, &placements)?;
+        let (standing, fallen) =
+            plan_confirmed(&reign, &open, &snapshot, config, placements, &now)?;
+        report.leases = standing.len();
+        report.unplaced = i32::try_from(fallen.len()).unwrap_or(i32::MAX);
+        let cleared = Cleared { reign: &reign, open, result, fallen };
+        let id = store_clearing(tx, cleared)?;
+        for placed in standing {
+            insert_lease(tx, &new_lease(&reign, id, &placed))?;
+        }
+        Ok(report)
+    })
+}
+
+fn new_lease(reign: &Reign, clearing: store::ClearingId, placed: &Placement) -> NewLease {
+    NewLease {
+        market: reign.row.id.clone(),
+        clearing,
+        job: placed.job,
+        vehicle: placed.vehicle,
+        price: placed.price,
+        fee_ppm: reign.rate.fee_ppm,
+        bonus_ppm: reign.rate.bonus_ppm,
+        term_s: placed.term_s,
     }
-    Ok(id)
 }
 
-fn store_price(
-    tx: &mut Tx<'_>,
-    row: &MarketRow,
-    key: &CellKey,
-    price: i64,
-    lanes: i64,
-) -> Result<()> {
-    diesel::insert_into(cell_price::table)
-        .values((
-            cell_price::market_id.eq(&row.id),
-            cell_price::region_id.eq(&key.region),
-            cell_price::class_id.eq(&key.class),
-            cell_price::permits.eq(key.permits.0),
-            cell_price::tick.eq(row.tick),
-            cell_price::at.eq(tx.now),
-            cell_price::price.eq(price),
-            cell_price::lanes.eq(lanes),
-        ))
-        .execute(tx.conn)?;
-    Ok(())
-}
-
-fn to_json<T: Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| Error::corrupt(error.to_string()))
+/// Ends a job whose budget is used up, unless it has ended or got money back since.
+fn end_exhausted(tx: &mut Tx<'_>, id: JobId, free: Amount) -> Result<bool> {
+    let active: Option<HoldId> = job::table
+        .find(id)
+        .filter(job::state.eq(JobState::Active))
+        .select(job::hold_id)
+        .first(tx.conn)
+        .optional()?;
+    let Some(hold) = active else { return Ok(false) };
+    let earmarks: Vec<Amount> = lease::table
+        .filter(lease::job_id.eq(id))
+        .filter(lease::state.ne(LeaseState::Settled))
+        .select(lease::earmark)
+        .load(tx.conn)?;
+    let earmarked: Amount = earmarks.into_iter().sum();
+    if ledger::hold(tx, hold)?.remaining() - earmarked > free {
+        return Ok(false);
+    }
+    end_early(tx, id, JobState::Failed)?;
+    Ok(true)
 }

@@ -214,6 +214,9 @@ pub fn new_job(tasks: usize, lanes: i32) -> NewJob {
             regions: vec![],
             classes: vec![],
             deadline: None,
+            min_fill: 1,
+            short_leases: true,
+            expires_at: None,
         },
     }
 }

@@ -1,0 +1,35 @@
+//! `driveway bench`: how quick, on this machine, and beside whom.
+#![allow(clippy::float_arithmetic)]
+
+mod ledger;
+mod market;
+
+use clap::Subcommand;
+
+use super::{Answer, Failure};
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Post transfers, beside raw SQL on the same database.
+    Ledger(ledger::LedgerArgs),
+    /// Clear markets that stand for a hundred million cars, beside a solver of linear programs.
+    Market(market::MarketArgs),
+}
+
+impl Command {
+    pub fn run(self, json: bool) -> Result<Answer, Failure> {
+        match self {
+            Self::Ledger(args) => args.run(json),
+            Self::Market(args) => args.run(json),
+        }
+    }
+}
+
+fn machine() -> String {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or(std::env::consts::ARCH, |(_, name)| name);
+    let build = if cfg!(debug_assertions) { ", debug build" } else { "" };
+    format!("{model}, {cpus} processors, {}{build}", std::env::consts::OS)
+}

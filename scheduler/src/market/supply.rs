@@ -1,0 +1,181 @@
+//! Cars that wait for work, what they ask, and the cell each is in.
+
+use std::collections::{HashMap, HashSet};
+
+use diesel::prelude::*;
+use pricing::gross_reserve;
+use store::schema::{consent, lease, presence, region, vehicle};
+use store::{Amount, Timestamp, Tx, VehicleId};
+
+use super::CellRef;
+use super::leader::Reign;
+use crate::{Config, DataClass, Error, LeaseState, Permits, Purpose, Result, Stay};
+
+/// Ids a statement: well under both databases' limits of bound values.
+pub(super) const CHUNK: usize = 500;
+
+/// A car that waits for work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct IdleCar {
+    pub id: VehicleId,
+    pub region: String,
+    pub class: String,
+    pub permits: Permits,
+    /// Net of the fee, per lane-hour.
+    pub reserve: Amount,
+    /// When its owner will want it; none: not known.
+    pub until: Option<Timestamp>,
+}
+
+type Row = (VehicleId, String, String, Amount, Option<Timestamp>);
+
+/// Every idle car of a market, by id.
+pub(super) fn load_idle(tx: &mut Tx<'_>, config: &Config, market: &str) -> Result<Vec<IdleCar>> {
+    let since = tx.now.plus_s(-config.heartbeat_timeout_s);
+    let rows: Vec<Row> = vehicle::table
+        .inner_join(region::table.on(region::id.eq(vehicle::region_id)))
+        .inner_join(presence::table.on(presence::vehicle_id.eq(vehicle::id)))
+        .filter(region::market_id.eq(market))
+        .filter(vehicle::active.eq(true))
+        .filter(presence::eligible.eq(true))
+        .filter(presence::seen_at.ge(since))
+        .order(vehicle::id)
+        .select((
+            vehicle::id,
+            vehicle::region_id,
+            vehicle::class_id,
+            vehicle::reserve,
+            vehicle::available_until,
+        ))
+        .load(tx.conn)?;
+    let busy: Vec<VehicleId> = lease::table
+        .filter(lease::state.eq(LeaseState::Offered).or(lease::state.eq(LeaseState::Running)))
+        .select(lease::vehicle_id)
+        .load(tx.conn)?;
+    let permits: Vec<(VehicleId, Purpose, DataClass)> = consent::table
+        .filter(consent::withdrawn_at.is_null())
+        .select((consent::vehicle_id, consent::purpose, consent::data_class))
+        .load(tx.conn)?;
+    Ok(idle(rows, busy, permits))
+}
+
+/// Those of these cars that are still idle, as they are now.
+pub(super) fn load_idle_of(
+    tx: &mut Tx<'_>,
+    config: &Config,
+    ids: &[VehicleId],
+) -> Result<HashMap<VehicleId, IdleCar>> {
+    let since = tx.now.plus_s(-config.heartbeat_timeout_s);
+    let mut found = HashMap::new();
+    for chunk in ids.chunks(CHUNK) {
+        let rows: Vec<Row> = vehicle::table
+            .inner_join(presence::table.on(presence::vehicle_id.eq(vehicle::id)))
+            .filter(vehicle::id.eq_any(chunk))
+            .filter(vehicle::active.eq(true))
+            .filter(presence::eligible.eq(true))
+            .filter(presence::seen_at.ge(since))
+            .select((
+                vehicle::id,
+                vehicle::region_id,
+                vehicle::class_id,
+                vehicle::reserve,
+                vehicle::available_until,
+            ))
+            .load(tx.conn)?;
+        let busy: Vec<VehicleId> = lease::table
+            .filter(lease::vehicle_id.eq_any(chunk))
+            .filter(lease::state.eq(LeaseState::Offered).or(lease::state.eq(LeaseState::Running)))
+            .select(lease::vehicle_id)
+            .load(tx.conn)?;
+        let permits: Vec<(VehicleId, Purpose, DataClass)> = consent::table
+            .filter(consent::vehicle_id.eq_any(chunk))
+            .filter(consent::withdrawn_at.is_null())
+            .select((consent::vehicle_id, consent::purpose, consent::data_class))
+            .load(tx.conn)?;
+        found.extend(idle(rows, busy, permits).into_iter().map(|car| (car.id, car)));
+    }
+    Ok(found)
+}
+
+/// Who is not at work and allows something.
+fn idle(
+    rows: Vec<Row>,
+    busy: Vec<VehicleId>,
+    consents: Vec<(VehicleId, Purpose, DataClass)>,
+) -> Vec<IdleCar> {
+    let busy: HashSet<VehicleId> = busy.into_iter().collect();
+    let mut permits: HashMap<VehicleId, Permits> = HashMap::new();
+    for (id, purpose, data_class) in consents {
+        let all = permits.entry(id).or_default();
+        *all = all.with(purpose, data_class);
+    }
+    let idle = rows.into_iter().filter(|(id, ..)| !busy.contains(id));
+    let cars = idle.filter_map(|(id, region, class, reserve, until)| {
+        let permits = *permits.get(&id)?;
+        Some(IdleCar { id, region, class, permits, reserve, until })
+    });
+    cars.collect()
+}
+
+/// The owner's net reserve as the market sees it: with the fee on top, on the grid.
+pub(super) fn ask(reign: &Reign, net: Amount) -> Result<i64> {
+    gross_reserve(net.0, reign.rate.fee_ppm.unsigned_abs(), reign.row.grid)
+        .ok_or_else(|| Error::corrupt(format!("reserve {net} overflows")))
+}
+
+/// The car's cell; none if it stays for less than a short lease.
+pub(super) fn cell_of<'a>(
+    car: &'a IdleCar,
+    now: Timestamp,
+    config: &Config,
+) -> Option<CellRef<'a>> {
+    let stay = stay(car.until, now, config)?;
+    Some(CellRef { region: &car.region, class: &car.class, permits: car.permits, stay })
+}
+
+/// How long a car surely stays, by when its owner wants it. An offer may wait for the car as long
+/// as a silent one is believed in, so that much is added to the lease.
+pub(super) fn stay(until: Option<Timestamp>, now: Timestamp, config: &Config) -> Option<Stay> {
+    let Some(until) = until else { return Some(Stay::Term) };
+    let left = until.since(now);
+    let covers = |term_s: i32| {
+        left >= (i64::from(term_s) + config.heartbeat_timeout_s).saturating_mul(1_000_000)
+    };
+    match () {
+        () if covers(config.term_s) => Some(Stay::Term),
+        () if covers(lease_s(Stay::Short, config)) => Some(Stay::Short),
+        () => None,
+    }
+}
+
+/// The longest lease in a cell, seconds.
+pub(super) fn lease_s(stay: Stay, config: &Config) -> i32 {
+    match stay {
+        Stay::Term => config.term_s,
+        Stay::Short => config.short_term_s.min(config.term_s),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_car_stays_for_a_term_or_a_short_lease_or_is_not_offered() {
+        let config =
+            Config { term_s: 900, short_term_s: 300, heartbeat_timeout_s: 30, ..Config::default() };
+        let now = Timestamp(1_000_000);
+        for (left_s, expected) in [
+            (930, Some(Stay::Term)),
+            (929, Some(Stay::Short)),
+            (330, Some(Stay::Short)),
+            (329, None),
+            (0, None),
+            (-5, None),
+            (i64::MAX / 2_000_000, Some(Stay::Term)),
+        ] {
+            assert_eq!(stay(Some(now.plus_s(left_s)), now, &config), expected, "{left_s}");
+        }
+        assert_eq!(stay(None, now, &config), Some(Stay::Term));
+    }
+}
