@@ -79,6 +79,8 @@ roles! {
     Operator: Operator;
     /// An owner, or finance, who sees every owner's.
     OwnerOrFinance: Owner | Finance;
+    /// Who reads the whole book.
+    Books: Finance | Operator;
     AnyUser: Customer | Owner | Finance | Operator;
 }
 

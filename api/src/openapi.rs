@@ -39,6 +39,7 @@ pub fn routes(routes: &mut ServiceConfig<'_>) {
     crate::earnings::configure(routes);
     crate::payout::configure(routes);
     crate::market::configure(routes);
+    crate::book::configure(routes);
     crate::reports::configure(routes);
     crate::proof::configure(routes);
     routes.service(healthz).service(openapi_json).service(problems);

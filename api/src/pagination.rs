@@ -17,9 +17,9 @@ const MAX_LIMIT: i64 = 100;
 pub struct PageQuery {
     /// Rows of a page, 1 to 100; 20 if not named.
     #[param(minimum = 1, maximum = 100)]
-    limit: Option<i64>,
+    pub limit: Option<i64>,
     /// `next_cursor` of the page before.
-    cursor: Option<String>,
+    pub cursor: Option<String>,
 }
 
 /// The same, understood: `K` is what orders the rows.
@@ -53,12 +53,21 @@ impl<K: ToString> PageOf<K> {
     }
 
     pub fn page<T>(&self, mut rows: Vec<T>, key: impl Fn(&T) -> K) -> Page<T> {
-        let limit = usize::try_from(self.limit).unwrap_or_default();
-        let has_more = rows.len() > limit;
-        rows.truncate(limit);
-        let last = rows.last().filter(|_| has_more);
-        let next_cursor = last.map(|row| hex::encode(key(row).to_string()));
-        Page { data: rows, has_more, next_cursor }
+        let has_more = rows.len() > self.limit();
+        rows.truncate(self.limit());
+        let last = rows.last().filter(|_| has_more).map(key);
+        self.until(rows, last)
+    }
+
+    /// A page of which the query itself says where the next one starts.
+    pub fn until<T>(&self, rows: Vec<T>, next: Option<K>) -> Page<T> {
+        let next_cursor = next.map(|key| hex::encode(key.to_string()));
+        Page { data: rows, has_more: next_cursor.is_some(), next_cursor }
+    }
+
+    /// The most rows of the page.
+    pub fn limit(&self) -> usize {
+        usize::try_from(self.limit).unwrap_or_default()
     }
 }
 

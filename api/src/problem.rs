@@ -225,12 +225,29 @@ impl From<ledger::Error> for Problem {
             E::Overflow => Self::new(Code::AmountOutOfRange),
             E::UnknownAsset(_) | E::NotRedeemable(_) => Self::new(Code::UnknownCurrency),
             E::HoldEnded(_) => Self::new(Code::WrongState),
+            E::UnknownTransaction(_) => Self::new(Code::NotFound),
+            E::MonthClosed(_) => Self::new(Code::PeriodClosed).detail(sentence(&error)),
+            E::MonthNotOver { .. }
+            | E::MonthNotClosed(_)
+            | E::SamePerson
+            | E::AlreadyReversed(_)
+            | E::AlreadyRefunded(_) => Self::new(Code::WrongState).detail(sentence(&error)),
+            E::OverRefund { .. } => Self::new(Code::AmountOutOfRange).detail(sentence(&error)),
+            E::BadText => Self::new(Code::InvalidBody).at("/reason", "1 to 200 bytes, none zero"),
             E::InsufficientFunds { available, needed, .. } => Self::new(Code::InsufficientFunds)
                 .detail(format!("{needed} are needed, {available} are available.")),
             // The rest is about how we call the book, not about what the client asked.
             other => Self::internal(other),
         }
     }
+}
+
+/// An error's text as a sentence.
+fn sentence(error: &ledger::Error) -> String {
+    let text = error.to_string();
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", chars.as_str())
 }
 
 impl From<scheduler::Error> for Problem {

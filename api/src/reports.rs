@@ -13,7 +13,9 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::app::App;
 use crate::auth::Finance;
+use crate::book::as_of::AsOfQuery;
 use crate::problem::Result;
+use crate::stream::streamed;
 
 pub fn configure(routes: &mut ServiceConfig<'_>) {
     routes.service(trial_balance).service(journal).service(check);
@@ -106,6 +108,8 @@ pub enum Format {
     #[default]
     Csv,
     Hledger,
+    Beancount,
+    Jsonl,
 }
 
 impl Format {
@@ -114,6 +118,18 @@ impl Format {
         match self {
             Self::Csv => ledger::export::csv(tx, out),
             Self::Hledger => ledger::export::hledger(tx, out),
+            Self::Beancount => ledger::export::beancount(tx, out),
+            Self::Jsonl => ledger::export::jsonl(tx, out),
+        }
+    }
+
+    /// Media type, and the name of a file of it.
+    fn file(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Csv => ("text/csv; charset=utf-8", "journal.csv"),
+            Self::Hledger => ("text/plain; charset=utf-8", "journal.hledger"),
+            Self::Beancount => ("text/plain; charset=utf-8", "journal.beancount"),
+            Self::Jsonl => ("application/x-ndjson", "journal.jsonl"),
         }
     }
 }
@@ -129,20 +145,26 @@ struct JournalQuery {
 }
 
 /// Trial balance
-#[utoipa::path(tag = "finance", security(("bearer" = [])), responses(
+#[utoipa::path(tag = "finance", security(("bearer" = [])), params(AsOfQuery), responses(
     (status = 200, description = "Debit and credit balances by account code.", body = TrialBalance),
 ))]
 #[get("/v1/ledger/trial-balance")]
-async fn trial_balance(app: App, _finance: Finance) -> Result<HttpResponse> {
-    let lines = app.read(|tx| Ok(ledger::report::trial_balance(tx)?)).await?;
+async fn trial_balance(
+    app: App,
+    _finance: Finance,
+    query: web::Query<AsOfQuery>,
+) -> Result<HttpResponse> {
+    let as_of = query.read()?;
+    let lines = app.read(move |tx| Ok(ledger::report::trial_balance_as_of(tx, as_of)?)).await?;
     Ok(HttpResponse::Ok().json(TrialBalance::from(lines)))
 }
 
 /// Journal
+///
+/// Sent while it is read: its length does not matter.
 #[utoipa::path(tag = "finance", security(("bearer" = [])), params(JournalQuery), responses(
-    (status = 200, description = "Every entry: CSV, or a journal that hledger reads.", content(
-        (String = "text/csv"), (String = "text/plain"),
-    )),
+    (status = 200, description = "Every entry: CSV, JSON Lines, or what hledger or beancount reads.",
+        content((String = "text/csv"), (String = "text/plain"), (String = "application/x-ndjson"))),
 ))]
 #[get("/v1/ledger/journal")]
 async fn journal(
@@ -151,19 +173,12 @@ async fn journal(
     query: web::Query<JournalQuery>,
 ) -> Result<HttpResponse> {
     let format = query.format;
-    let (kind, name) = match format {
-        Format::Csv => ("text/csv; charset=utf-8", "journal.csv"),
-        Format::Hledger => ("text/plain; charset=utf-8", "journal.hledger"),
-    };
-    let text = app.read(move |tx| {
-        let mut out = Vec::new();
-        format.write(tx, &mut out)?;
-        Ok(out)
-    });
-    Ok(HttpResponse::Ok()
+    let (kind, name) = format.file();
+    let mut answer = HttpResponse::Ok();
+    answer
         .content_type(kind)
-        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
-        .body(text.await?))
+        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")));
+    streamed(app.store.clone(), answer, move |tx, out| Ok(format.write(tx, out)?)).await
 }
 
 /// Check the book

@@ -4,14 +4,19 @@
 //! to: a lease with its settlement, a job with its hold.
 //!
 //! - [`post`] moves amounts between accounts; [`place_hold`], [`capture_hold`], [`release_hold`] and
-//!   [`expire_holds`] keep money back and take it. Nothing else writes to the book.
-//! - [`chart`] holds the posting templates of the house: deposit, settlement, payout.
-//! - [`check`] derives the book from its entries; [`report`] and [`export`] read it; [`proof`] signs
-//!   it, so that what was changed afterwards shows.
+//!   [`expire_holds`] keep money back and take it; [`reverse`] and [`refund`] undo.
+//! - [`chart`] holds the posting templates of the house: deposit, settlement, payout, conversion.
+//! - Each of them is a [`Command`]. [`execute`] runs many in one transaction, [`execute_linked`] all
+//!   or none, and a [`Writer`] commits those of many callers together. All go through one engine;
+//!   nothing else writes to the book.
+//! - [`period`] closes months.
+//! - [`check`] derives the book from its entries; [`report`] and [`export`] read it, [`explain`] says
+//!   why a transaction moved what it moved; [`proof`] signs it, so that what was changed afterwards
+//!   shows.
 //!
 //! # What always holds
 //! Every transaction sums to zero per asset. A balance is the fold of its account's entries, which
-//! are numbered from 1 without gaps and never updated. What an account holds back is what is left of
+//! are numbered from 1 without gaps, in order of the moments of posting, and never updated. What an account holds back is what is left of
 //! its open holds, and an account that may not be overdrawn never has less than that.
 //!
 //! # Order of locks
@@ -27,19 +32,36 @@
 #![deny(clippy::float_arithmetic)]
 
 mod account;
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod chart;
 pub mod check;
+mod command;
+mod engine;
 mod error;
+pub mod explain;
 pub mod export;
+mod fingerprint;
 mod hold;
 mod pages;
+pub mod period;
 mod posting;
 pub mod proof;
 pub mod report;
+mod reversal;
+mod writer;
 
-pub use account::{Balance, Code, Side, balance, find_account, open_account, party_balance};
-pub use error::{Error, Result};
+pub use account::{
+    Balance, Code, Side, account_asset, balance, find_account, open_account, party_balance,
+};
+pub use command::{Command, Outcome};
+pub use engine::{execute, execute_groups, execute_linked, run_one as run};
+pub use error::{Difference, Error, Result};
 pub use hold::{
     HoldState, NewHold, Placed, capture_hold, expire_holds, hold, place_hold, release_hold,
 };
-pub use posting::{Kind, Leg, MAX_LEGS, NewTransaction, Posted, post};
+pub use posting::{
+    Kind, Late, Leg, MAX_LEGS, MAX_METADATA, MAX_TEXT, NewTransaction, Posted, Relation, post,
+};
+pub use reversal::{Refund, Reversal, refund, reverse};
+pub use writer::{Writer, WriterConfig};

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{PayIn, People, assert_clean, new_hold, read, usd, write};
+use common::{PayIn, People, assert_clean, fields, new_hold, read, usd, write};
 use ledger::{Code, Error, chart, find_account, hold, open_account, place_hold, release_hold};
 use store::{Amount, PartyId, Timestamp, on_both_databases};
 
@@ -19,12 +19,12 @@ on_both_databases! {
 
         let settlement = people.settlement(lease, hold_id, usd(10));
         let settled = write(&db.store, |tx| chart::settle(tx, &settlement));
-        assert!(!settled.posted.replayed);
-        assert_eq!((settled.owner_cash, settled.fee), (Amount(8_500_000), Amount(1_500_000)));
-        assert_eq!((settled.owner_credits, settled.bonus), (Amount::ZERO, Amount::ZERO));
+        assert!(!settled.replayed);
+        let got = people.balance(&db, Code::OwnerCash, "USD").posted;
+        assert_eq!(got, Amount(8_500_000));
         let again = write(&db.store, |tx| chart::settle(tx, &settlement));
-        assert!(again.posted.replayed);
-        assert_eq!((again.posted.id, again.owner_cash), (settled.posted.id, settled.owner_cash));
+        assert_eq!((again.id, again.replayed), (settled.id, true));
+        assert_eq!(people.balance(&db, Code::OwnerCash, "USD").posted, got);
 
         let state = read(&db.store, |tx| hold(tx, hold_id));
         assert_eq!((state.captured, state.remaining(), state.open), (usd(10), usd(30), true));
@@ -54,7 +54,7 @@ on_both_databases! {
 on_both_databases! {
     fn credits_are_worth_the_share_and_the_bonus(db) {
         let people = People::with(&db, usd(100));
-        let settled = write(&db.store, |tx| {
+        write(&db.store, |tx| {
             let hold = place_hold(tx, &new_hold("job", people.wallet, usd(40)))?.id;
             let pay_in = PayIn::Credits { bonus_ppm: 100_000 };
             let lease = tx.id();
@@ -63,10 +63,9 @@ on_both_databases! {
             chart::settle(tx, &settlement)
         });
         // Share: 999,999 x 0.85 = 849,999.15, up; bonus: 85,000.
-        assert_eq!(settled.owner_credits, Amount(935_000));
-        assert_eq!((settled.bonus, settled.fee), (Amount(85_000), Amount(149_999)));
-        assert_eq!(settled.owner_cash, Amount::ZERO);
         let posted = |code, asset| people.balance(&db, code, asset).posted;
+        assert_eq!(posted(Code::FeeIncome, "USD"), Amount(149_999));
+        assert_eq!(posted(Code::OwnerCash, "USD"), Amount::ZERO);
         assert_eq!(posted(Code::OwnerCredits, "CREDIT"), Amount(935_000));
         assert_eq!(posted(Code::CreditClearing, "CREDIT"), Amount(-935_000));
         assert_eq!(posted(Code::CreditClearing, "USD"), Amount(935_000));
@@ -88,7 +87,7 @@ on_both_databases! {
             assert!(matches!(refused, Err(Error::OverCapture { .. })), "{refused:?}");
             assert_eq!(find_account(tx, Code::OwnerCash, newcomer, "USD")?, None);
             // The key is not consumed.
-            chart::settle(tx, &chart::Settlement { amount: usd(5), ..settlement })?;
+            chart::settle(tx, &chart::Settlement { owner: newcomer, ..people.settlement(lease, hold, usd(5)) })?;
             Ok(())
         });
         assert_clean(&db.store);
@@ -109,6 +108,7 @@ on_both_databases! {
         };
         for (other, names) in [
             (chart::Settlement { amount: Amount::ZERO, ..first.clone() }, vec!["legs"]),
+            (chart::Settlement { price: Amount(1), ..first.clone() }, vec!["legs"]),
             (chart::Settlement { fee_ppm: 1, ..first.clone() }, vec!["legs"]),
             (chart::Settlement { effective_at: Timestamp(8), ..first.clone() },
                 vec!["effective_at"]),
@@ -116,7 +116,7 @@ on_both_databases! {
                 vec!["hold"]),
         ] {
             match refuse(other) {
-                Error::KeyReused { differs, .. } => assert_eq!(differs, names),
+                Error::KeyReused { differs, .. } => assert_eq!(fields(&differs), names),
                 error => panic!("{error}"),
             }
         }
@@ -127,6 +127,8 @@ on_both_databases! {
             ..next.clone() }), Error::BadRate));
         assert!(matches!(refuse(chart::Settlement { amount: Amount(-1), ..next.clone() }),
             Error::NotPositive));
+        assert!(matches!(refuse(chart::Settlement { seconds: 2, ..next.clone() }),
+            Error::WrongAmount { .. }));
         assert!(matches!(refuse(chart::Settlement { asset: "XAU".into(), ..next.clone() }),
             Error::UnknownAsset(_)));
         assert!(matches!(refuse(chart::Settlement { asset: "EUR".into(), pay_in: credits, ..next.clone() }),
@@ -154,7 +156,7 @@ on_both_databases! {
         let again = pay_in(usd(3)).unwrap();
         assert_eq!((first.id, first.replayed, again.replayed), (again.id, false, true));
         let other = pay_in(usd(4));
-        assert!(matches!(other, Err(Error::KeyReused { differs, .. }) if differs == ["legs"]));
+        assert!(matches!(other, Err(Error::KeyReused { differs, .. }) if fields(&differs) == ["legs"]));
         assert_eq!(people.balance(&db, Code::CustomerWallet, "USD").posted, usd(3));
     }
 }
@@ -186,7 +188,7 @@ on_both_databases! {
             let posted = |code, asset| people.balance(&db, code, asset).posted.0;
             let before = (posted(Code::CreditClearing, "USD"), posted(Code::OwnerCredits, "CREDIT"));
             for amount in [1, 7, 1_234_567] {
-                let settled = write(&db.store, |tx| {
+                write(&db.store, |tx| {
                     let set = format!("UPDATE asset SET redemption_ppm = {rate} WHERE code = 'CREDIT'");
                     diesel::RunQueryDsl::execute(diesel::sql_query(set), tx.conn)?;
                     let lease = tx.id();
@@ -194,12 +196,115 @@ on_both_databases! {
                     let pay_in = PayIn::Credits { bonus_ppm: 50_001 };
                     chart::settle(tx, &chart::Settlement { pay_in, ..settlement })
                 });
-                assert!(settled.owner_credits.is_positive());
             }
             let value = posted(Code::CreditClearing, "USD") - before.0;
             let credits = posted(Code::OwnerCredits, "CREDIT") - before.1;
             assert_eq!(i128::from(value) * 1_000_000, i128::from(credits) * i128::from(rate));
         }
+        assert_clean(&db.store);
+    }
+}
+
+on_both_databases! {
+    fn money_changes_into_another_currency_at_a_rate_that_is_kept(db) {
+        let people = People::with(&db, usd(100));
+        let change = |key: &str, sold: i64, rate_ppm, into: &str| {
+            let conversion = chart::Conversion {
+                key: key.into(),
+                customer: people.customer,
+                sold_asset: "USD".into(),
+                sold: Amount(sold),
+                bought_asset: into.into(),
+                rate_ppm,
+            };
+            db.store.write(|tx| chart::convert(tx, &conversion))
+        };
+        // 10.000001 x 0.917531 = 9.175310917531: down to the micro-unit.
+        let first = change("fx", 10_000_001, 917_531, "EUR").unwrap();
+        let posted = |code, asset| people.balance(&db, code, asset).posted;
+        assert_eq!(posted(Code::CustomerWallet, "EUR"), Amount(9_175_311));
+        assert_eq!(posted(Code::CustomerWallet, "USD"), Amount(100_000_000 - 10_000_001));
+        assert_eq!(posted(Code::CurrencyClearing, "USD"), Amount(10_000_001));
+        assert_eq!(posted(Code::CurrencyClearing, "EUR"), Amount(-9_175_311));
+        assert!(change("fx", 10_000_001, 917_531, "EUR").unwrap().replayed);
+        for (refused, name) in [
+            (change("fx", 10_000_001, 917_532, "EUR"), "KeyReused"),
+            (change("x", 1, 917_531, "USD"), "SameAsset"),
+            (change("x", 0, 917_531, "EUR"), "NotPositive"),
+            (change("x", 1, 0, "EUR"), "BadRate"),
+            (change("x", 1, 400_000, "EUR"), "NotPositive"),
+            (change("x", 1, i64::MAX, "XAU"), "UnknownAsset"),
+            (change("x", i64::MAX, i64::MAX, "EUR"), "Overflow"),
+            (change("x", 100_000_000, 1_000_000, "EUR"), "InsufficientFunds"),
+        ] {
+            let error = format!("{:?}", refused.unwrap_err());
+            assert!(error.starts_with(name), "{error}");
+        }
+        let record: (String, Amount, String, Amount, i64) = read(&db.store, |tx| {
+            use diesel::prelude::*;
+            use store::schema::conversion_record::dsl;
+            Ok(dsl::conversion_record
+                .find(first.id)
+                .select((dsl::sold_asset, dsl::sold, dsl::bought_asset, dsl::bought, dsl::rate_ppm))
+                .first(tx.conn)?)
+        });
+        let expected = ("USD".into(), Amount(10_000_001), "EUR".into(), Amount(9_175_311), 917_531);
+        assert_eq!(record, expected);
+        assert_clean(&db.store);
+    }
+}
+
+on_both_databases! {
+    fn credits_are_redeemed_for_what_they_are_worth(db) {
+        let people = People::with(&db, usd(100));
+        write(&db.store, |tx| {
+            let hold = place_hold(tx, &new_hold("job", people.wallet, usd(10)))?.id;
+            let pay_in = PayIn::Credits { bonus_ppm: 0 };
+            let lease = tx.id();
+            chart::settle(tx, &chart::Settlement { pay_in, ..people.settlement(lease, hold, usd(10)) })
+        });
+        let redeem = |key: &str, credits| {
+            let asset = "USD".to_owned();
+            let owner = people.owner;
+            let redemption = chart::Redemption { key: key.into(), owner, asset, credits };
+            db.store.write(|tx| chart::redeem(tx, &redemption))
+        };
+        redeem("r", usd(3)).unwrap();
+        let posted = |code, asset| people.balance(&db, code, asset).posted;
+        assert_eq!(posted(Code::OwnerCash, "USD"), usd(3));
+        assert_eq!(posted(Code::OwnerCredits, "CREDIT"), Amount(5_500_000));
+        assert_eq!(posted(Code::CreditClearing, "USD"), Amount(5_500_000));
+        assert_eq!(posted(Code::CreditClearing, "CREDIT"), Amount(-5_500_000));
+        assert!(matches!(redeem("s", usd(6)), Err(Error::InsufficientFunds { .. })));
+        assert_clean(&db.store);
+    }
+}
+
+on_both_databases! {
+    fn a_payout_is_confirmed_or_comes_back(db) {
+        let people = People::with(&db, Amount::ZERO);
+        write(&db.store, |tx| {
+            let bank = open_account(tx, Code::Bank, PartyId::NIL, "USD")?;
+            ledger::post(tx, &common::transfer("earn", bank, people.cash, usd(9)))?;
+            let hold = place_hold(tx, &new_hold("payout", people.cash, usd(9)))?.id;
+            let (paid, back) = (tx.id(), tx.id());
+            chart::pay_out(tx, paid, hold, people.owner, "USD", usd(5))?;
+            chart::pay_out(tx, back, hold, people.owner, "USD", usd(4))?;
+            let commands = [
+                ledger::Command::confirm_payout(paid, "USD", usd(5)),
+                ledger::Command::return_payout(back, people.owner, "USD", usd(4)),
+                ledger::Command::return_payout(back, people.owner, "USD", usd(4)),
+            ];
+            let replayed: Vec<bool> = ledger::execute(tx, &commands)?
+                .into_iter()
+                .map(|answer| answer.unwrap().posted().unwrap().replayed)
+                .collect();
+            assert_eq!(replayed, [false, false, true]);
+            Ok(())
+        });
+        assert_eq!(people.balance(&db, Code::PayoutClearing, "USD").posted, Amount::ZERO);
+        assert_eq!(people.balance(&db, Code::OwnerCash, "USD").posted, usd(4));
+        assert_eq!(people.balance(&db, Code::Bank, "USD").posted, usd(4));
         assert_clean(&db.store);
     }
 }

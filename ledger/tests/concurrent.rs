@@ -4,9 +4,10 @@
 mod common;
 
 use common::{assert_clean, new_hold, read, transfer, write};
+use diesel::connection::SimpleConnection;
 use ledger::{
-    Code, Error, Leg, NewTransaction, balance, capture_hold, expire_holds, hold, open_account,
-    place_hold, post, release_hold,
+    Code, Command, Error, Leg, NewTransaction, balance, capture_hold, execute, expire_holds, hold,
+    open_account, place_hold, post, release_hold,
 };
 use store::testing::TestDb;
 use store::{AccountId, Amount, on_both_databases};
@@ -143,5 +144,53 @@ on_both_databases! {
         });
         assert!(opened.iter().all(|id| *id == opened[0]));
         assert_eq!(assert_clean(&db.store).accounts, 1);
+    }
+}
+
+on_both_databases! {
+    fn the_same_keys_in_another_order_do_not_wait_in_a_ring(db) {
+        let pairs = [0, 1].map(|_| (open(&db, Code::Bank), open(&db, Code::TaxPayable)));
+        for (round, count) in [4, 50, 800].into_iter().enumerate() {
+            // No account in common: nothing but the keys orders the two.
+            let commands = |thread: usize| -> Vec<Command> {
+                let (from, to) = pairs[thread];
+                let new = |n: usize| transfer(&format!("ring {round} {n}"), from, to, Amount(1));
+                let post = (0..count).map(|n| Command::post(new(n)));
+                let held = (0..count).map(|n| {
+                    Command::hold(new_hold(&format!("ring {round} {n}"), to, Amount(1)))
+                });
+                let mut all: Vec<Command> = post.chain(held).collect();
+                if thread == 1 {
+                    all.reverse();
+                }
+                all
+            };
+            let start = std::sync::Barrier::new(3);
+            let done: usize = std::thread::scope(|scope| {
+                let threads = [0, 1].map(|thread| {
+                    let (commands, start, db) = (commands(thread), &start, &db);
+                    scope.spawn(move || {
+                        start.wait();
+                        let answers = write(&db.store, |tx| execute(tx, &commands));
+                        answers.iter().filter(|answer| answer.is_ok()).count()
+                    })
+                });
+                if db.store.database() == "postgres" {
+                    // Both come to their first insert, and then go on at the same moment.
+                    write(&db.store, |tx| {
+                        let lock = "LOCK TABLE ledger_transaction IN SHARE MODE";
+                        tx.conn.batch_execute(lock)?;
+                        start.wait();
+                        std::thread::sleep(std::time::Duration::from_millis(400));
+                        Ok(())
+                    });
+                } else {
+                    start.wait();
+                }
+                threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+            });
+            assert_eq!(done, 2 * count, "each key once");
+        }
+        assert_clean(&db.store);
     }
 }

@@ -5,14 +5,17 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::{PayIn, People, assert_clean, new_hold, read, transfer, usd, write};
-use ledger::export::account_name;
-use ledger::report::{balance_at, balances, entries, trial_balance};
+use diesel::prelude::*;
+use ledger::report::{balance_at, balances, entries, full_path, hledger_name, trial_balance};
 use ledger::{Code, NewTransaction, Side, chart, export, open_account, place_hold, post};
+use serde_json::{Value, json};
+use store::schema::{ledger_transaction as posting, transaction_metadata as metadata};
 use store::testing::TestDb;
-use store::{Amount, Timestamp, on_both_databases};
+use store::{Amount, Day, PartyId, Timestamp, on_both_databases};
 
 /// Three days of business in two currencies and credits.
 fn fill(db: &TestDb) -> People {
@@ -64,6 +67,33 @@ fn hledger(journal: &str, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Runs beancount's own check and answers the balances that it computes: `DRIVEWAY_TEST_PYTHON`, or
+/// else `python3`, has beancount, and `bean-check` stands beside it.
+fn beancount_balances(text: &str) -> Result<Table, String> {
+    let python = std::env::var("DRIVEWAY_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("book.beancount");
+    std::fs::write(&file, text).unwrap();
+    let run = |program: &Path, script: Option<&Path>| {
+        let output = Command::new(program).args(script).arg(&file).output();
+        let output = output.unwrap_or_else(|error| {
+            panic!("{}: {error}: install tests/requirements.txt", program.display())
+        });
+        match output.status.success() {
+            true => Ok(String::from_utf8(output.stdout).unwrap()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    };
+    run(&Path::new(&python).with_file_name("bean-check"), None)?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/beancount_balances.py");
+    let text = run(Path::new(&python), Some(&script))?;
+    let row = |line: &str| {
+        let cells: Vec<_> = line.split(' ').collect();
+        ((cells[0].to_owned(), cells[1].to_owned()), cells[2].parse().unwrap())
+    };
+    Ok(text.lines().map(row).collect())
+}
+
 /// Balances by account and asset, debits positive, without zeros.
 type Table = BTreeMap<(String, String), Amount>;
 
@@ -74,7 +104,7 @@ fn hledger_balances(journal: &str) -> Table {
     csv::Reader::from_reader(csv.as_bytes()).into_records().map(|row| cells(row.unwrap())).collect()
 }
 
-fn expected(db: &TestDb) -> Table {
+fn expected(db: &TestDb, name: fn(Code, PartyId) -> String) -> Table {
     let mut table = Table::new();
     for row in read(&db.store, balances) {
         let posted = match row.code.side() {
@@ -82,7 +112,7 @@ fn expected(db: &TestDb) -> Table {
             Side::Credit => -row.balance.posted,
         };
         if posted != Amount::ZERO {
-            table.insert((account_name(row.code, row.party), row.asset), posted);
+            table.insert((name(row.code, row.party), row.asset), posted);
         }
     }
     table
@@ -92,16 +122,12 @@ on_both_databases! {
     fn hledger_accepts_the_journal_and_agrees_on_balances(db) {
         let people = fill(&db);
         // A subject is a caller's text: it cannot break the journal.
-        let odd = NewTransaction {
-            subject: "two\nlines ; and | more".into(),
-            ..transfer("odd", people.wallet, people.cash, Amount(1))
-        };
-        write(&db.store, |tx| post(tx, &odd));
+        add_oddities(&db, &people);
         let journal = exported(&db, export::hledger);
         hledger(&journal, &["check", "--strict"]);
         hledger(&journal, &["check", "ordereddates"]);
         let found = hledger_balances(&journal);
-        assert_eq!(found, expected(&db));
+        assert_eq!(found, expected(&db, hledger_name));
         assert!(found.len() >= 8, "{found:?}");
         // And it does check the balances.
         let wrong = journal.replacen(" = USD ", " = USD 1", 1);
@@ -135,8 +161,90 @@ on_both_databases! {
         hledger(&journal, &["check", "--strict"]);
         hledger(&journal, &["check", "ordereddates"]);
         let found = hledger_balances(&journal);
-        assert_eq!(found, expected(&db));
+        assert_eq!(found, expected(&db, hledger_name));
         assert_eq!(found.len(), 2);
+    }
+}
+
+/// A correction of the first transaction, booked late, with metadata that no format has a place for.
+fn add_oddities(db: &TestDb, people: &People) {
+    let odd = NewTransaction {
+        subject: "=two\nlines ; and | \"more\" \\".into(),
+        ..transfer("odd", people.wallet, people.cash, Amount(1))
+    };
+    write(&db.store, |tx| {
+        let id = post(tx, &odd)?.id;
+        let first: store::TransactionId =
+            posting::table.select(posting::id).order(posting::id).first(tx.conn)?;
+        let set = (
+            posting::booked_on.eq(Day(7)),
+            posting::relation.eq("corrects"),
+            posting::refers_to.eq(first),
+        );
+        diesel::update(posting::table.find(id)).set(set).execute(tx.conn)?;
+        for (name, value) in
+            [("ticket", "4711"), ("a b", "x: \"y\"; z"), ("a:b", "="), ("date", "2026-13-45, x")]
+        {
+            let row = (
+                metadata::transaction_id.eq(id),
+                metadata::name.eq(name),
+                metadata::value.eq(value),
+            );
+            diesel::insert_into(metadata::table).values(row).execute(tx.conn)?;
+        }
+        Ok(())
+    });
+}
+
+on_both_databases! {
+    fn beancount_accepts_the_book_and_agrees_on_balances(db) {
+        let people = fill(&db);
+        add_oddities(&db, &people);
+        let text = exported(&db, export::beancount);
+        let found = beancount_balances(&text).unwrap();
+        assert_eq!(found, expected(&db, full_path));
+        assert!(found.len() >= 8, "{found:?}");
+        for part in ["corrects: \"tx_", "booked: 1970-01-08", "m-ticket: \"4711\"", "m-a-b-: "] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        // Every day asserts what moved, and to the last micro-unit.
+        let asserted = text.lines().filter(|line| line.contains(" balance ")).count();
+        assert!(asserted > 15, "{asserted}: {text}");
+        let at = text.rfind(" ~ 0 USD").unwrap();
+        let digit = if text.as_bytes()[at - 1] == b'9' { "8" } else { "9" };
+        let wrong = format!("{}{digit}{}", &text[..at - 1], &text[at..]);
+        assert!(beancount_balances(&wrong).unwrap_err().contains("Balance failed"));
+    }
+}
+
+on_both_databases! {
+    fn json_lines_have_a_transaction_each(db) {
+        let people = fill(&db);
+        add_oddities(&db, &people);
+        let text = exported(&db, export::jsonl);
+        let lines: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let report = assert_clean(&db.store);
+        assert_eq!(lines.len() as u64, report.transactions);
+        let mut last: BTreeMap<&str, Amount> = BTreeMap::new();
+        let mut entries = 0;
+        for line in &lines {
+            for entry in line["entries"].as_array().unwrap() {
+                let amount: Amount = entry["amount"].as_str().unwrap().parse().unwrap();
+                let after: Amount = entry["balance_after"].as_str().unwrap().parse().unwrap();
+                let balance = last.entry(entry["account"].as_str().unwrap()).or_default();
+                *balance = *balance + amount;
+                assert_eq!(*balance, after, "{entry}");
+                entries += 1;
+            }
+        }
+        assert_eq!(entries, report.entries);
+        let odd = lines.last().unwrap();
+        assert_eq!((&odd["relation"], &odd["refers_to"]), (&json!("corrects"), &lines[0]["transaction"]));
+        assert_eq!(odd["booked_on"], "1970-01-08");
+        assert_eq!(odd["metadata"]["a b"], "x: \"y\"; z");
+        assert_eq!(lines[0]["entries"][0]["path"], "Assets:Bank");
+        assert_eq!(lines[0]["entries"][0]["party"], Value::Null);
     }
 }
 
@@ -144,6 +252,8 @@ on_both_databases! {
     fn an_empty_book_exports(db) {
         hledger(&exported(&db, export::hledger), &["check", "--strict"]);
         assert_eq!(exported(&db, export::csv).lines().count(), 1);
+        assert_eq!(exported(&db, export::jsonl), "");
+        assert_eq!(beancount_balances(&exported(&db, export::beancount)), Ok(Table::new()));
         assert_eq!(assert_clean(&db.store), ledger::check::CheckReport::default());
     }
 }
@@ -151,11 +261,7 @@ on_both_databases! {
 on_both_databases! {
     fn the_csv_has_a_row_per_entry_and_no_formula(db) {
         let people = fill(&db);
-        let odd = NewTransaction {
-            subject: "=HYPERLINK(\"x\")".into(),
-            ..transfer("odd", people.wallet, people.cash, Amount(1))
-        };
-        write(&db.store, |tx| post(tx, &odd));
+        add_oddities(&db, &people);
         let text = exported(&db, export::csv);
         assert_eq!(text, exported(&db, export::csv), "the same book gives the same bytes");
         let mut sums = BTreeMap::<String, i64>::new();
@@ -171,7 +277,13 @@ on_both_databases! {
             };
             assert!((amount("debit") == 0) != (amount("credit") == 0));
             assert!(Timestamp::parse(cell("posted_at")).is_some());
-            assert!(!cell("subject").starts_with('='), "{row:?}");
+            let formula = row.iter().any(|cell| cell.starts_with(['=', '+', '@', '\t', '\r']));
+            assert!(!formula, "{row:?}");
+            if cell("relation") == "corrects" {
+                assert_eq!(cell("booked_on"), "1970-01-08");
+                assert!(cell("refers_to").starts_with("tx_"));
+                assert!(cell("metadata").contains("\"ticket\":\"4711\""));
+            }
             *sums.entry(cell("asset").to_owned()).or_default() += amount("debit") - amount("credit");
             count += 1;
         }

@@ -66,13 +66,13 @@ on_both_databases! {
 
 on_both_databases! {
     fn a_late_commit_is_sealed(db) {
-        let people = People::with(&db, usd(100));
+        let (people, others) = (People::with(&db, usd(100)), People::with(&db, usd(100)));
         // Its ids are of the transaction's moment; it commits after a block is sealed.
         let late = |key: &str, seconds: i64, recent: bool| {
             let early = db.store.now();
             db.clock.advance_s(seconds);
             write(&db.store, |tx| {
-                post(tx, &transfer(&format!("punctual {key}"), people.wallet, people.cash, usd(1)))
+                post(tx, &transfer(&format!("punctual {key}"), others.wallet, others.cash, usd(1)))
             });
             seal_now(&db.store, Extent::Recent);
             write(&db.store, |tx| {
@@ -172,7 +172,7 @@ on_both_databases! {
         rich_book(&db);
         seal_now(&db.store, Extent::All);
         let rows = owed(&db);
-        assert_eq!(rows.len(), 4);
+        assert_eq!(rows.len(), 5);
         for row in &rows {
             let proof = proof_of(&db, row.account).unwrap();
             let checked = check_proof(&proof, Some(&keys()[0])).unwrap();

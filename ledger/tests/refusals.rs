@@ -3,38 +3,13 @@
 
 mod common;
 
-use common::{assert_clean, new_hold, transfer, write};
-use diesel::prelude::*;
+use common::{assert_clean, assert_in_order, new_hold, refused, transfer, write};
 use ledger::{
-    Code, Error, Leg, MAX_LEGS, NewHold, NewTransaction, capture_hold, hold, open_account,
-    place_hold, post, release_hold,
+    Code, Error, Late, Leg, MAX_LEGS, MAX_METADATA, NewHold, NewTransaction, capture_hold, hold,
+    open_account, period, place_hold, post, release_hold,
 };
-use store::schema::{account, balance, entry, hold as hold_table, hold_event, ledger_transaction};
 use store::testing::TestDb;
-use store::{AccountId, Amount, HoldId, Timestamp, Tx, on_both_databases};
-
-/// All that a command could change.
-type Rows = (Vec<(AccountId, i64, i64, i64)>, Vec<(HoldId, i64, i64, bool)>, [i64; 4]);
-
-fn rows(tx: &mut Tx<'_>) -> Rows {
-    let balances = balance::table
-        .order(balance::account_id)
-        .select((balance::account_id, balance::posted, balance::held, balance::entries))
-        .load(tx.conn)
-        .unwrap();
-    let holds = hold_table::table
-        .order(hold_table::id)
-        .select((hold_table::id, hold_table::captured, hold_table::released, hold_table::open))
-        .load(tx.conn)
-        .unwrap();
-    let counts = [
-        account::table.count().get_result(tx.conn).unwrap(),
-        ledger_transaction::table.count().get_result(tx.conn).unwrap(),
-        entry::table.count().get_result(tx.conn).unwrap(),
-        hold_event::table.count().get_result(tx.conn).unwrap(),
-    ];
-    (balances, holds, counts)
-}
+use store::{AccountId, Amount, Day, HoldId, PartyId, Timestamp, TransactionId, on_both_databases};
 
 /// A wallet with 100, 30 of it held, a poor one, an account in euros, and one at the edge.
 struct Book {
@@ -46,6 +21,9 @@ struct Book {
     ended: HoldId,
     unknown: AccountId,
 }
+
+/// A moment of the month that is closed in [`book`]: 2026-10-31.
+const OCTOBER: Timestamp = Timestamp(1_793_404_800_000_000);
 
 fn book(db: &TestDb) -> Book {
     write(&db.store, |tx| {
@@ -61,27 +39,9 @@ fn book(db: &TestDb) -> Book {
         let open = place_hold(tx, &new_hold("open", rich, Amount(30)))?.id;
         let ended = place_hold(tx, &new_hold("ended", rich, Amount(1)))?.id;
         release_hold(tx, ended)?;
+        let october = Day::of(OCTOBER).month();
+        period::close(tx, october, PartyId::from_bytes([1; 16]), "month's end")?;
         Ok(Book { rich, poor, euros, edge, open, ended, unknown: tx.id() })
-    })
-}
-
-/// The refusal's variant.
-fn name(error: &Error) -> String {
-    let text = format!("{error:?}");
-    text.split([' ', '(']).next().unwrap_or_default().to_owned()
-}
-
-/// Runs it in a transaction that goes on and commits, and compares all rows.
-fn refused<T: std::fmt::Debug>(
-    db: &TestDb,
-    command: impl FnOnce(&mut Tx<'_>) -> Result<T, Error>,
-) -> String {
-    write(&db.store, |tx| {
-        let before = rows(tx);
-        let error = command(tx).unwrap_err();
-        assert!(error.is_refusal(), "{error}");
-        assert_eq!(rows(tx), before, "{error}");
-        Ok(name(&error))
     })
 }
 
@@ -95,12 +55,24 @@ fn wrong_transactions(book: &Book) -> Vec<(&'static str, NewTransaction)> {
         ..transfer(key, book.rich, book.poor, Amount(1))
     };
     let long = "k".repeat(201);
+    let nowhere = TransactionId::from_bytes([1; 16]);
+    let text = |subject: &str| NewTransaction { subject: subject.to_owned(), ..with("k", &[]) };
+    let named = |count: usize, value: &str| {
+        let metadata = (0..count).map(|n| (n.to_string(), value.to_owned())).collect();
+        NewTransaction { corrects: Some(nowhere), metadata, ..with("k", &[]) }
+    };
     let many: Vec<_> = (0..=MAX_LEGS).map(|_| (book.unknown, 0)).collect();
     let (rich, poor, unknown) = (book.rich, book.poor, book.unknown);
     vec![
         ("KeyReused", with("fill", &[])),
         ("BadKey", with("", &[])),
         ("BadKey", with(&long, &[])),
+        ("BadKey", with("k\0", &[])),
+        ("BadText", text(&long)),
+        ("BadText", text("a\0b")),
+        ("BadText", named(MAX_METADATA + 1, "v")),
+        ("BadText", named(1, &long)),
+        ("UnknownTransaction", named(1, "v")),
         ("NoLegs", with("k", &[])),
         ("TooManyLegs", with("k", &many)),
         ("ZeroLeg", with("k", &[(unknown, 5), (unknown, 0)])),
@@ -109,6 +81,14 @@ fn wrong_transactions(book: &Book) -> Vec<(&'static str, NewTransaction)> {
         ("Unbalanced", with("k", &[(rich, 500)])),
         ("Unbalanced", with("k", &[(rich, i64::MAX), (poor, i64::MIN)])),
         ("Unbalanced", with("k", &[(rich, 500), (book.euros, -500)])),
+        (
+            "MonthClosed",
+            NewTransaction {
+                late: Late::Refuse,
+                effective_at: OCTOBER,
+                ..with("k", &[(rich, 500), (book.edge, -500)])
+            },
+        ),
         ("Overflow", with("k", &[(rich, 500), (book.edge, -500)])),
         ("InsufficientFunds", with("k", &[(rich, 71), (poor, -71)])),
         ("InsufficientFunds", with("k", &[(poor, 1), (rich, -1)])),
@@ -118,6 +98,7 @@ fn wrong_transactions(book: &Book) -> Vec<(&'static str, NewTransaction)> {
 on_both_databases! {
     fn wrong_transactions_are_refused_in_order(db) {
         let book = book(&db);
+        assert_in_order(wrong_transactions(&book).iter().map(|(name, _)| *name));
         for (expected, new) in wrong_transactions(&book) {
             assert_eq!(refused(&db, |tx| post(tx, &new)), expected, "{new:?}");
         }
@@ -179,7 +160,8 @@ on_both_databases! {
         let new = |key: &str, account, amount| new_hold(key, account, Amount(amount));
         for (expected, new) in [
             ("KeyReused", new("open", book.unknown, 0)),
-            ("BadKey", new("", book.unknown, 0)),
+            ("BadKey", NewHold { subject: "s".repeat(201), ..new("", book.unknown, 0) }),
+            ("BadText", NewHold { subject: "s".repeat(201), ..new("k", book.unknown, 0) }),
             ("NotPositive", new("k", book.unknown, 0)),
             ("NotPositive", new("k", book.unknown, i64::MIN)),
             ("UnknownAccount", new("k", book.unknown, 500)),
@@ -217,7 +199,7 @@ on_both_databases! {
             Ok(())
         });
         let differs = |error: Error| match error {
-            Error::KeyReused { differs, .. } => differs,
+            Error::KeyReused { differs, .. } => common::fields(&differs),
             error => panic!("{error}"),
         };
         let other = NewTransaction {

@@ -60,6 +60,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn run(store: &Store, config: &Config, node: NodeId, signal: &Signal) {
     let pause = Duration::from_millis(config.tick_ms.into());
     loop {
+        expire_holds(store);
         each_market(store, |id| step(store, config, id, node));
         let stopped = lock(&signal.stopped);
         let wait = signal.changed.wait_timeout_while(stopped, pause, |stopped| !*stopped);
@@ -68,6 +69,18 @@ fn run(store: &Store, config: &Config, node: NodeId, signal: &Signal) {
         }
     }
     each_market(store, |id| store.write(|tx| market::resign(tx, id, node)));
+}
+
+/// A bound on what one transaction keeps locked.
+const EXPIRE_AT_ONCE: usize = 1_000;
+
+/// Any number of nodes may do this side by side: a hold ends once.
+fn expire_holds(store: &Store) {
+    match store.write(|tx| ledger::expire_holds(tx, EXPIRE_AT_ONCE)) {
+        Ok(expired) if expired.is_empty() => {}
+        Ok(expired) => tracing::info!(holds = expired.len(), "expired"),
+        Err(error) => tracing::error!(%error, "cannot expire holds"),
+    }
 }
 
 fn each_market(store: &Store, act: impl Fn(&str) -> Result<(), Error>) {

@@ -1,5 +1,7 @@
 //! The connection that is SQLite or PostgreSQL.
 
+use std::time::{Duration, Instant};
+
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ManageConnection, R2D2Connection};
 use diesel::{Connection, PgConnection, SqliteConnection};
@@ -70,23 +72,37 @@ const SQLITE_PRAGMAS: &str = "
 /// Opens connections for the pool.
 pub(crate) struct Manager(pub(crate) Location);
 
+/// A connection of the pool, and when it was last known to be alive.
+pub(crate) struct Pooled {
+    pub(crate) conn: AnyConnection,
+    alive_at: Instant,
+}
+
+/// A connection that was idle for so long is tried before it is used: a round trip that a busy one
+/// does without.
+const TRY_AFTER: Duration = Duration::from_secs(1);
+
 impl ManageConnection for Manager {
-    type Connection = AnyConnection;
+    type Connection = Pooled;
     type Error = diesel::r2d2::Error;
 
-    fn connect(&self) -> Result<AnyConnection, Self::Error> {
-        self.0.connect().map_err(|error| {
-            diesel::r2d2::Error::ConnectionError(diesel::ConnectionError::BadConnection(
-                error.to_string(),
-            ))
-        })
+    fn connect(&self) -> Result<Pooled, Self::Error> {
+        let conn = self.0.connect().map_err(|error| {
+            let error = diesel::ConnectionError::BadConnection(error.to_string());
+            diesel::r2d2::Error::ConnectionError(error)
+        })?;
+        Ok(Pooled { conn, alive_at: Instant::now() })
     }
 
-    fn is_valid(&self, connection: &mut AnyConnection) -> Result<(), Self::Error> {
-        connection.ping().map_err(diesel::r2d2::Error::QueryError)
+    fn is_valid(&self, pooled: &mut Pooled) -> Result<(), Self::Error> {
+        if pooled.alive_at.elapsed() >= TRY_AFTER {
+            pooled.conn.ping().map_err(diesel::r2d2::Error::QueryError)?;
+        }
+        pooled.alive_at = Instant::now();
+        Ok(())
     }
 
-    fn has_broken(&self, connection: &mut AnyConnection) -> bool {
-        connection.is_broken()
+    fn has_broken(&self, pooled: &mut Pooled) -> bool {
+        pooled.conn.is_broken()
     }
 }

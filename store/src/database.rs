@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
@@ -13,6 +13,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::connection::{Location, Manager};
 use crate::id::{Id, IdSource, Kind};
+use crate::writer::Writer;
 use crate::{AnyConnection, Clock, Error, Result, SystemClock, Timestamp};
 
 const POSTGRES: EmbeddedMigrations = embed_migrations!("../migrations/postgres");
@@ -43,14 +44,14 @@ pub struct Tx<'a> {
     ids: &'a IdSource,
 }
 
-impl Tx<'_> {
+impl<'a> Tx<'a> {
     pub fn id<K: Kind>(&self) -> Id<K> {
         self.ids.id(self.now)
     }
 
-    /// An id of another moment: of a row that is booked later than its transaction began.
-    pub fn id_at<K: Kind>(&self, at: Timestamp) -> Id<K> {
-        self.ids.id(at)
+    /// The source of ids, for what is decided without the connection.
+    pub fn ids(&self) -> &'a IdSource {
+        self.ids
     }
 }
 
@@ -62,7 +63,7 @@ struct Inner {
     env: Env,
     pool: Pool<Manager>,
     /// SQLite has one writer; PostgreSQL writes through the pool.
-    writer: Option<Mutex<AnyConnection>>,
+    writer: Option<Writer>,
     /// Says to other processes that the SQLite file is ours, until the last clone is dropped.
     _owner: Option<File>,
 }
@@ -78,7 +79,7 @@ impl Store {
         };
         let mut first = location.connect()?;
         migrate(&mut first)?;
-        let writer = matches!(first, AnyConnection::Sqlite(_)).then(|| Mutex::new(first));
+        let writer = matches!(first, AnyConnection::Sqlite(_)).then(|| Writer::new(first));
         let pool = Pool::builder()
             .max_size(POOL_SIZE)
             .min_idle(Some(0))
@@ -104,19 +105,19 @@ impl Store {
 
     /// Runs a command in one transaction and commits it if it answers `Ok`; once this returns, the
     /// command is on the disk. `Err` and panics leave no trace. The moment in [`Tx`] is read after
-    /// the writer is ours.
+    /// the writer is ours. On SQLite callers that wait for the writer share a commit.
     pub fn write<T, E: From<Error>>(
         &self,
         command: impl FnOnce(&mut Tx<'_>) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
         match &self.0.writer {
             Some(writer) => {
-                let mut conn = writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                self.transaction(&mut conn, "BEGIN IMMEDIATE", true, command)
+                let ids = &self.0.env.ids;
+                writer.write(|conn| command(&mut Tx { conn, now: self.now(), ids }))
             }
             None => {
                 let mut conn = self.pooled()?;
-                self.transaction(&mut conn, "BEGIN", true, command)
+                self.transaction(&mut conn.conn, "BEGIN", true, command)
             }
         }
     }
@@ -131,7 +132,7 @@ impl Store {
             None => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
         let mut conn = self.pooled()?;
-        self.transaction(&mut conn, begin, false, query)
+        self.transaction(&mut conn.conn, begin, false, query)
     }
 
     fn pooled(&self) -> Result<diesel::r2d2::PooledConnection<Manager>> {
@@ -171,7 +172,7 @@ impl Drop for Open<'_> {
 }
 
 /// Through Diesel's manager, so that a nested `transaction` becomes a savepoint.
-fn begin_transaction(conn: &mut AnyConnection, sql: &str) -> Result<()> {
+pub(crate) fn begin_transaction(conn: &mut AnyConnection, sql: &str) -> Result<()> {
     match conn {
         AnyConnection::Postgres(conn) => {
             AnsiTransactionManager::begin_transaction_sql(conn, sql)?;
@@ -183,7 +184,7 @@ fn begin_transaction(conn: &mut AnyConnection, sql: &str) -> Result<()> {
     Ok(())
 }
 
-fn end_transaction(conn: &mut AnyConnection, commit: bool) -> Result<()> {
+pub(crate) fn end_transaction(conn: &mut AnyConnection, commit: bool) -> Result<()> {
     fn end<C: Connection>(conn: &mut C, commit: bool) -> diesel::QueryResult<()> {
         if commit {
             C::TransactionManager::commit_transaction(conn)

@@ -17,6 +17,9 @@ pub enum Error {
     Pool(String),
     #[error("database: {0}")]
     Database(#[from] DieselError),
+    /// The transaction that a command shared with others could not be committed: none of it is kept.
+    #[error("a shared transaction was undone: {0}")]
+    Shared(String),
     #[error("{0}: {1}")]
     File(String, std::io::Error),
     /// A row says what no row of ours can say.

@@ -17,6 +17,7 @@ pub mod schema;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
+mod writer;
 
 pub use amount::{Amount, AmountError, Rounding, mul_div};
 pub use connection::{AnyConnection, MultiBackend};

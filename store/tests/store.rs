@@ -94,6 +94,35 @@ on_both_databases! {
 }
 
 on_both_databases! {
+    fn callers_share_a_commit_and_not_each_others_refusals(db) {
+        let (threads, rounds) = (16, 25);
+        let answers: Vec<bool> = std::thread::scope(|scope| {
+            let caller = |n: usize| {
+                let store = &db.store;
+                scope.spawn(move || (0..rounds).map(|round| {
+                    let refuse = (n + round).is_multiple_of(3);
+                    let command = |tx: &mut store::Tx<'_>| {
+                        let id = add_party(tx)?;
+                        assert!(!refuse || round % 2 == 0, "a panic in the middle");
+                        if refuse { Err(Error::Corrupt("refused".into())) } else { Ok(id) }
+                    };
+                    let run = std::panic::AssertUnwindSafe(|| store.write(command));
+                    let answer = std::panic::catch_unwind(run);
+                    // Whatever was answered is there for all to see.
+                    let kept = matches!(&answer, Ok(Ok(id)) if parties(store).iter().any(|p| p.0 == *id));
+                    assert_eq!(kept, !refuse);
+                    kept
+                }).collect::<Vec<_>>())
+            };
+            let threads: Vec<_> = (0..threads).map(caller).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        let kept = answers.iter().filter(|kept| **kept).count();
+        assert_eq!(parties(&db.store).len(), kept);
+    }
+}
+
+on_both_databases! {
     fn it_opens_again_with_what_was_there(db) {
         let id = db.store.write(add_party).unwrap();
         if db.store.database() == "sqlite" {

@@ -5,10 +5,9 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
-use store::{Amount, PartyId, Store};
+use store::Store;
 
-use super::{Answer, Failure, print_json, proof};
+use super::{Answer, Failure, books, print_json, proof};
 use crate::config::DataConfig;
 use crate::problem::Problem;
 use crate::reports::{Check, Format};
@@ -17,8 +16,12 @@ use crate::reports::{Check, Format};
 pub enum Command {
     /// Derive every balance again from the entries; exit code 1 if one differs.
     Check(DataConfig),
-    /// Print what every account has.
-    Balances(DataConfig),
+    /// Print what every account has, or had.
+    Balances(books::At),
+    /// Print the chart of accounts as a tree.
+    Tree(books::At),
+    /// Say why a transaction moved what it moved; exit code 1 if it is unknown or does not hold.
+    Explain(books::Explain),
     /// Write the journal to a file.
     Export(Export),
     /// Seal what waits into signed blocks, and state what is owed.
@@ -40,23 +43,13 @@ pub struct Export {
     out: PathBuf,
 }
 
-/// An account, in its own direction.
-#[derive(Serialize)]
-struct Account {
-    code: &'static str,
-    /// None: the platform's own.
-    party: Option<PartyId>,
-    asset: String,
-    posted: Amount,
-    held: Amount,
-    available: Amount,
-}
-
 impl Command {
     pub fn run(self, json: bool) -> Result<Answer, Failure> {
         match self {
             Self::Check(data) => check(&data.open_existing()?, json),
-            Self::Balances(data) => balances(&data.open_existing()?, json),
+            Self::Balances(at) => at.balances(json),
+            Self::Tree(at) => at.tree(json),
+            Self::Explain(explain) => explain.run(json),
             Self::Export(export) => export.run(json),
             Self::Seal(data) => proof::seal(&data, json),
             Self::Verify(verify) => verify.run(json),
@@ -84,28 +77,6 @@ fn check(store: &Store, json: bool) -> Result<Answer, Failure> {
         println!("{}", if clean { "The books check." } else { "The books do not check." });
     }
     Ok(if clean { Answer::Done } else { Answer::No })
-}
-
-fn balances(store: &Store, json: bool) -> Result<Answer, Failure> {
-    let rows = store.read(ledger::report::balances)?;
-    let accounts = rows.into_iter().map(|row| Account {
-        code: row.code.text(),
-        party: (row.party != PartyId::NIL).then_some(row.party),
-        asset: row.asset,
-        posted: row.balance.posted,
-        held: row.balance.held,
-        available: row.balance.available(),
-    });
-    if json {
-        let accounts: Vec<Account> = accounts.collect();
-        print_json(&serde_json::json!({ "accounts": accounts }))?;
-    } else {
-        for a in accounts {
-            let party = a.party.map_or_else(|| "platform".to_owned(), |party| party.to_string());
-            println!("{:<16} {party:<33} {:<7} {:>20} {:>20}", a.code, a.asset, a.posted, a.held);
-        }
-    }
-    Ok(Answer::Done)
 }
 
 impl Export {

@@ -3,6 +3,7 @@
 //! usage, 3 if the server or the database cannot be reached.
 
 mod admin;
+mod books;
 mod ledger;
 mod proof;
 mod serve;

@@ -1,8 +1,10 @@
 //! Who may do what over HTTP, with tokens made here rather than by logging in.
 #![allow(clippy::unwrap_used)]
 
+mod book;
 mod client;
 mod identity;
 mod money;
 mod proof;
 mod roles;
+mod undo;

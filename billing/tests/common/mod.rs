@@ -93,6 +93,8 @@ impl World {
             customer: self.customer,
             owner,
             asset: "USD".to_owned(),
+            seconds: seconds.into(),
+            price: Amount(price),
             amount: Amount(amount),
             fee_ppm: 150_000,
             pay_in: match pay_in.as_str() {
@@ -103,7 +105,7 @@ impl World {
         };
         let transaction = match amount {
             0 => None,
-            _ => Some(chart::settle(tx, &settlement)?.posted.id),
+            _ => Some(chart::settle(tx, &settlement)?.id),
         };
         self.add_lease(tx, id, car, price, seconds, ("term", transaction))?;
         Ok(id)

@@ -26,6 +26,8 @@ pub enum Code {
     /// In money: the redemption value of the credits issued. In the credit itself: their number,
     /// negated.
     CreditClearing,
+    /// What was given for another asset, in the asset that was taken, and taken in the one given.
+    CurrencyClearing,
 }
 
 /// Whether debits or credits make an account grow.
@@ -36,7 +38,7 @@ pub enum Side {
 }
 
 impl Code {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::CustomerWallet,
         Self::OwnerCash,
         Self::OwnerCredits,
@@ -46,6 +48,7 @@ impl Code {
         Self::PayoutClearing,
         Self::BonusExpense,
         Self::CreditClearing,
+        Self::CurrencyClearing,
     ];
 
     /// As stored.
@@ -60,6 +63,7 @@ impl Code {
             Self::PayoutClearing => "payout_clearing",
             Self::BonusExpense => "bonus_expense",
             Self::CreditClearing => "credit_clearing",
+            Self::CurrencyClearing => "currency_clearing",
         }
     }
 
@@ -77,7 +81,8 @@ impl Code {
             | Self::FeeIncome
             | Self::TaxPayable
             | Self::PayoutClearing
-            | Self::CreditClearing => Side::Credit,
+            | Self::CreditClearing
+            | Self::CurrencyClearing => Side::Credit,
         }
     }
 

@@ -49,6 +49,14 @@ pub fn find_account(
     store::find(tx.conn, code, party, asset)
 }
 
+/// The asset that an account is in.
+///
+/// # Errors
+/// [`Error::UnknownAccount`].
+pub fn account_asset(tx: &mut Tx<'_>, account: AccountId) -> Result<String> {
+    store::asset(tx.conn, account)?.ok_or(Error::UnknownAccount(account))
+}
+
 /// What an account has.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use ::store::{AccountId, Amount, AnyConnection, PartyId, Tx};
 use diesel::prelude::*;
 
 use super::{Balance, Code};
-use crate::posting::store::each_backend;
+use crate::engine::write;
 use crate::{Error, Result};
 
 pub(crate) fn find(
@@ -36,29 +36,15 @@ pub(super) fn insert(
     asset: &str,
 ) -> Result<AccountId> {
     let id: AccountId = tx.id();
-    let row = (
-        account::id.eq(id),
-        account::code.eq(code.text()),
-        account::party_id.eq(party),
-        account::asset.eq(asset),
-        account::side.eq(code.side().text()),
-        account::may_overdraw.eq(code.may_overdraw()),
-        account::created_at.eq(tx.now),
-    );
-    let insert = diesel::insert_into(account::table).values(row).on_conflict_do_nothing();
-    if each_backend!(tx.conn, |conn| insert.execute(conn))? == 0 {
-        let found = find(tx.conn, code, party, asset)?;
-        return found.ok_or_else(|| corrupt("an account that is there is not found"));
+    if write::open(tx.conn, &[(id, code, party, asset.to_owned())], tx.now)? == 1 {
+        return Ok(id);
     }
-    let zero = (
-        balance::account_id.eq(id),
-        balance::posted.eq(0_i64),
-        balance::held.eq(0_i64),
-        balance::entries.eq(0_i64),
-        balance::last_posted_at.eq(0_i64),
-    );
-    diesel::insert_into(balance::table).values(zero).execute(tx.conn)?;
-    Ok(id)
+    let found = find(tx.conn, code, party, asset)?;
+    found.ok_or_else(|| Error::corrupt("an account that is there is not found"))
+}
+
+pub(super) fn asset(conn: &mut AnyConnection, id: AccountId) -> Result<Option<String>> {
+    Ok(account::table.find(id).select(account::asset).first(conn).optional()?)
 }
 
 pub(super) fn balance(conn: &mut AnyConnection, id: AccountId) -> Result<Option<Balance>> {
@@ -77,9 +63,5 @@ pub(super) fn balance(conn: &mut AnyConnection, id: AccountId) -> Result<Option<
 
 /// The code of a stored account.
 pub(crate) fn parse_code(text: &str) -> Result<Code> {
-    Code::parse(text).ok_or_else(|| corrupt(&format!("{text} is no account code")))
-}
-
-pub(crate) fn corrupt(what: &str) -> Error {
-    Error::Store(::store::Error::Corrupt(what.to_owned()))
+    Code::parse(text).ok_or_else(|| Error::corrupt(&format!("{text} is no account code")))
 }

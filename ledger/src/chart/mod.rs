@@ -1,46 +1,162 @@
-//! The posting templates of the house. Each is one transaction with one key, the id of its subject.
+//! The posting templates of the house. Each is one transaction with one key.
+//!
+//! A template names accounts by code, party and asset; they are opened on the way, and not by a
+//! refusal. Planning is pure: [`plan`] says the lines, the engine posts them.
 
+mod convert;
+mod settle;
 mod split;
-mod template;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use store::{Amount, DepositId, HoldId, LeaseId, PartyId, PayoutId, Timestamp, Tx};
 
-use crate::posting::fingerprint::{Encoder, Fingerprint};
-use crate::{Code, Error, Kind, Posted, Result};
-use template::{Credit, Line, Template};
+use crate::command::{Body, Command, Draft, Lines};
+use crate::fingerprint::{Encoder, Fingerprint};
+use crate::posting::{Kind, Late};
+use crate::{Code, Error, Posted, Result, engine};
 
+pub use convert::{Conversion, Redemption, convert, redeem};
+pub use settle::{Settlement, settle};
 pub use split::{PayIn, Split, split};
 
-/// A lease to be paid for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settlement {
-    /// The key: a lease settles once.
-    pub lease: LeaseId,
-    /// The job's hold, on the wallet of `customer`.
-    pub hold: HoldId,
-    pub customer: PartyId,
-    pub owner: PartyId,
-    /// What the customer pays in.
-    pub asset: String,
-    /// What the customer pays, over zero, micro-units of `asset`.
-    pub amount: Amount,
-    /// The platform's part of it, parts per million.
-    pub fee_ppm: u32,
-    pub pay_in: PayIn,
-    /// When the lease ended. A part of the body: a retry names the same moment.
-    pub effective_at: Timestamp,
+/// What lines are made from.
+#[derive(Clone, Debug)]
+pub(crate) enum Template {
+    Deposit { customer: PartyId, asset: String, amount: Amount },
+    PayOut { owner: PartyId, asset: String, amount: Amount },
+    ConfirmPayout { asset: String, amount: Amount },
+    ReturnPayout { owner: PartyId, asset: String, amount: Amount },
+    Settlement(Settlement),
+    Conversion(Conversion),
+    Redemption(Redemption),
 }
 
-/// A lease paid for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settled {
-    pub posted: Posted,
-    pub owner_cash: Amount,
-    /// Micro-units of the credit.
-    pub owner_credits: Amount,
-    /// What the platform added to the owner's share, in the settlement's asset.
-    pub bonus: Amount,
-    pub fee: Amount,
+/// Why a transaction moved what it moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Record {
+    Settlement(SettlementRecord),
+    Conversion(ConversionRecord),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SettlementRecord {
+    pub lease: LeaseId,
+    pub seconds: i64,
+    /// Per lane-hour.
+    pub price: Amount,
+    pub fee_ppm: i64,
+    pub bonus_ppm: Option<i64>,
+    pub redemption_ppm: Option<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ConversionRecord {
+    pub sold_asset: String,
+    pub sold: Amount,
+    pub bought_asset: String,
+    pub bought: Amount,
+    pub rate_ppm: i64,
+}
+
+/// The assets there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Assets {
+    pub codes: BTreeSet<String>,
+    /// The credit that is redeemable in an asset; the first by code if there are several.
+    pub credits: BTreeMap<String, Credit>,
+}
+
+/// A credit and what one unit of it is worth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Credit {
+    pub code: String,
+    /// Micro-units of the asset it is redeemable in.
+    pub redemption_ppm: i64,
+}
+
+impl Assets {
+    fn check(&self, asset: &str) -> Result<()> {
+        match self.codes.contains(asset) {
+            true => Ok(()),
+            false => Err(Error::UnknownAsset(asset.to_owned())),
+        }
+    }
+
+    /// The credit that is redeemable in `asset`.
+    fn credit(&self, asset: &str) -> Result<&Credit> {
+        self.credits.get(asset).ok_or_else(|| Error::NotRedeemable(asset.to_owned()))
+    }
+}
+
+/// A leg whose account may not be there yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub code: Code,
+    pub party: PartyId,
+    pub asset: String,
+    /// Positive for a debit.
+    pub amount: Amount,
+}
+
+impl Line {
+    fn debit(code: Code, party: PartyId, asset: &str, amount: Amount) -> Self {
+        Self { code, party, asset: asset.to_owned(), amount }
+    }
+
+    fn credit(code: Code, party: PartyId, asset: &str, amount: Amount) -> Self {
+        Self::debit(code, party, asset, Amount(amount.0.saturating_neg()))
+    }
+}
+
+/// The lines of a template, and the record that explains them.
+pub(crate) fn plan(template: &Template, assets: &Assets) -> Result<(Vec<Line>, Option<Record>)> {
+    const US: PartyId = PartyId::NIL;
+    let (debit, credit, asset, amount) = match template {
+        Template::Settlement(settlement) => return settle::plan(settlement, assets),
+        Template::Conversion(conversion) => return convert::plan_conversion(conversion, assets),
+        Template::Redemption(redemption) => return convert::plan_redemption(redemption, assets),
+        Template::Deposit { customer, asset, amount } => {
+            ((Code::Bank, US), (Code::CustomerWallet, *customer), asset, *amount)
+        }
+        Template::PayOut { owner, asset, amount } => {
+            ((Code::OwnerCash, *owner), (Code::PayoutClearing, US), asset, *amount)
+        }
+        Template::ConfirmPayout { asset, amount } => {
+            ((Code::PayoutClearing, US), (Code::Bank, US), asset, *amount)
+        }
+        Template::ReturnPayout { owner, asset, amount } => {
+            ((Code::PayoutClearing, US), (Code::OwnerCash, *owner), asset, *amount)
+        }
+    };
+    if !amount.is_positive() {
+        return Err(Error::NotPositive);
+    }
+    let debit = Line::debit(debit.0, debit.1, asset, amount);
+    Ok((vec![debit, Line::credit(credit.0, credit.1, asset, amount)], None))
+}
+
+/// A command of the chart: its key is also its subject.
+fn command(
+    key: String,
+    kind: Kind,
+    effective_at: Option<Timestamp>,
+    hold: Option<HoldId>,
+    template: Template,
+    fingerprint: Fingerprint,
+) -> Command {
+    let draft = Draft {
+        key,
+        kind,
+        subject: None,
+        effective_at,
+        hold,
+        lines: Lines::Template(Box::new(template)),
+        relation: None,
+        metadata: Vec::new(),
+        late: Late::NextOpen,
+    };
+    Command { fingerprint, body: Body::Post(draft) }
 }
 
 /// Books money that a customer paid in: debit Bank, credit CustomerWallet. It takes effect now.
@@ -54,23 +170,7 @@ pub fn deposit(
     asset: &str,
     amount: Amount,
 ) -> Result<Posted> {
-    let command = Encoder::new("deposit").id(id).id(customer).text(asset).amount(amount);
-    let template = Template {
-        key: id.to_string(),
-        kind: Kind::Deposit,
-        effective_at: None,
-        hold: None,
-        fingerprint: command.end(),
-    };
-    template::post(tx, &template, |_| {
-        if !amount.is_positive() {
-            return Err(Error::NotPositive);
-        }
-        Ok(vec![
-            Line::debit(Code::Bank, PartyId::NIL, asset, amount),
-            Line::credit(Code::CustomerWallet, customer, asset, amount),
-        ])
-    })
+    engine::run_one(tx, &Command::deposit(id, customer, asset, amount))?.posted()
 }
 
 /// Orders a payout out of the owner's hold: debit OwnerCash, credit PayoutClearing. It takes effect
@@ -86,91 +186,46 @@ pub fn pay_out(
     asset: &str,
     amount: Amount,
 ) -> Result<Posted> {
-    let command = Encoder::new("payout").id(id).id(hold).id(owner).text(asset).amount(amount);
-    let template = Template {
-        key: id.to_string(),
-        kind: Kind::Payout,
-        effective_at: None,
-        hold: Some(hold),
-        fingerprint: command.end(),
-    };
-    template::post(tx, &template, |_| {
-        if !amount.is_positive() {
-            return Err(Error::NotPositive);
-        }
-        Ok(vec![
-            Line::debit(Code::OwnerCash, owner, asset, amount),
-            Line::credit(Code::PayoutClearing, PartyId::NIL, asset, amount),
-        ])
-    })
+    engine::run_one(tx, &Command::pay_out(id, hold, owner, asset, amount))?.posted()
 }
 
-/// Pays for a lease out of the job's hold: debit CustomerWallet, credit FeeIncome and either
-/// OwnerCash or CreditClearing, which BonusExpense adds to and OwnerCredits has the counterpart of.
-/// A replay answers what the first call booked.
-///
-/// # Errors
-/// Those of [`split`] and [`crate::capture_hold`], [`Error::UnknownAsset`], [`Error::NotRedeemable`].
-pub fn settle(tx: &mut Tx<'_>, settlement: &Settlement) -> Result<Settled> {
-    let template = Template {
-        key: settlement.lease.to_string(),
-        kind: Kind::Settlement,
-        effective_at: Some(settlement.effective_at),
-        hold: Some(settlement.hold),
-        fingerprint: encode(settlement),
-    };
-    let posted = template::post(tx, &template, |tx| {
-        let credit = match settlement.pay_in {
-            PayIn::Cash => None,
-            PayIn::Credits { .. } => Some(template::find_credit(tx.conn, &settlement.asset)?),
-        };
-        plan_settlement(settlement, credit.as_ref())
-    })?;
-    let booked = template::load_booked(tx.conn, posted.id)?;
-    let sum = |code| booked.get(&code).copied().unwrap_or_default();
-    Ok(Settled {
-        posted,
-        owner_cash: -sum(Code::OwnerCash),
-        owner_credits: -sum(Code::OwnerCredits),
-        bonus: sum(Code::BonusExpense),
-        fee: -sum(Code::FeeIncome),
-    })
-}
-
-fn encode(settlement: &Settlement) -> Fingerprint {
-    let command = Encoder::new("settlement")
-        .id(settlement.lease)
-        .id(settlement.hold)
-        .id(settlement.customer)
-        .id(settlement.owner)
-        .text(&settlement.asset)
-        .amount(settlement.amount)
-        .number(settlement.fee_ppm.into())
-        .moment(Some(settlement.effective_at));
-    match settlement.pay_in {
-        PayIn::Cash => command.text("cash").end(),
-        PayIn::Credits { bonus_ppm } => command.text("credits").number(bonus_ppm.into()).end(),
+impl Command {
+    /// [`deposit`].
+    pub fn deposit(id: DepositId, customer: PartyId, asset: &str, amount: Amount) -> Self {
+        let print = Encoder::new("deposit").id(id).id(customer).text(asset).amount(amount).end();
+        let template = Template::Deposit { customer, asset: asset.to_owned(), amount };
+        command(id.to_string(), Kind::Deposit, None, None, template, print)
     }
-}
 
-/// The lines of a settlement. Pure.
-fn plan_settlement(settlement: &Settlement, credit: Option<&Credit>) -> Result<Vec<Line>> {
-    let Settlement { customer, owner, asset, amount, fee_ppm, pay_in, .. } = settlement;
-    let redemption_ppm = credit.map_or(0, |credit| credit.redemption_ppm);
-    let split = split(*amount, *fee_ppm, *pay_in, redemption_ppm)?;
-    let mut lines = vec![
-        Line::debit(Code::CustomerWallet, *customer, asset, *amount),
-        Line::credit(Code::FeeIncome, PartyId::NIL, asset, split.fee),
-        Line::credit(Code::OwnerCash, *owner, asset, split.owner_cash),
-    ];
-    if let Some(Credit { code, .. }) = credit {
-        lines.extend([
-            Line::debit(Code::BonusExpense, PartyId::NIL, asset, split.bonus),
-            Line::credit(Code::CreditClearing, PartyId::NIL, asset, split.credit_value),
-            Line::debit(Code::CreditClearing, PartyId::NIL, code, split.owner_credits),
-            Line::credit(Code::OwnerCredits, *owner, code, split.owner_credits),
-        ]);
+    /// [`pay_out`].
+    pub fn pay_out(
+        id: PayoutId,
+        hold: HoldId,
+        owner: PartyId,
+        asset: &str,
+        amount: Amount,
+    ) -> Self {
+        let print = Encoder::new("payout").id(id).id(hold).id(owner).text(asset).amount(amount);
+        let template = Template::PayOut { owner, asset: asset.to_owned(), amount };
+        command(id.to_string(), Kind::Payout, None, Some(hold), template, print.end())
     }
-    lines.retain(|line| line.amount != Amount::ZERO);
-    Ok(lines)
+
+    /// The bank has carried a payout out: debit PayoutClearing, credit Bank.
+    ///
+    /// Refused with [`Error::NotPositive`], [`Error::UnknownAsset`], [`Error::KeyReused`].
+    pub fn confirm_payout(id: PayoutId, asset: &str, amount: Amount) -> Self {
+        let print = Encoder::new("payout confirmed").id(id).text(asset).amount(amount).end();
+        let template = Template::ConfirmPayout { asset: asset.to_owned(), amount };
+        command(format!("{id}:confirmed"), Kind::PayoutConfirmed, None, None, template, print)
+    }
+
+    /// The bank has sent a payout back: debit PayoutClearing, credit OwnerCash.
+    ///
+    /// Refused with [`Error::NotPositive`], [`Error::UnknownAsset`], [`Error::KeyReused`].
+    pub fn return_payout(id: PayoutId, owner: PartyId, asset: &str, amount: Amount) -> Self {
+        let print = Encoder::new("payout returned").id(id).id(owner).text(asset).amount(amount);
+        let template = Template::ReturnPayout { owner, asset: asset.to_owned(), amount };
+        let key = format!("{id}:returned");
+        command(key, Kind::PayoutReturned, None, None, template, print.end())
+    }
 }

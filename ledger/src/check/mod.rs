@@ -93,6 +93,14 @@ pub fn check(tx: &mut Tx<'_>) -> Result<CheckReport> {
     Ok(report)
 }
 
+/// True if there is any transaction in the book.
+///
+/// # Errors
+/// Faults of storage only.
+pub fn is_used(tx: &mut Tx<'_>) -> Result<bool> {
+    Ok(store::transactions().next(tx.conn)?.is_some())
+}
+
 /// A sum of micro-units, of any size, as an amount would be shown.
 struct Sum(i128);
 

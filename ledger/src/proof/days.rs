@@ -11,7 +11,6 @@ use store::schema::{day_balance, entry, ledger_transaction};
 use store::{AccountId, Amount, AnyConnection, Day};
 
 use super::rows::Entry;
-use crate::account::store::corrupt;
 use crate::{Error, Result};
 
 /// One entry: number, amount, day.
@@ -106,7 +105,7 @@ fn load_entries(
     if entries.len() as i64 == top - upto {
         Ok(entries)
     } else {
-        Err(corrupt(&format!("entries of {account} are missing up to number {top}")))
+        Err(crate::Error::corrupt(&format!("entries of {account} are missing up to number {top}")))
     }
 }
 

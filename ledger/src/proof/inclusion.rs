@@ -10,7 +10,6 @@ use super::hash::Hash;
 use super::liability::{self, read_leaves};
 use super::sign::{PublicKey, Signature};
 use super::tree::{self, Leaf, Node, Step};
-use crate::account::store::corrupt;
 use crate::{Code, Error, Result};
 
 /// What a proof is called in its file.
@@ -147,7 +146,7 @@ pub fn prove(tx: &mut Tx<'_>, account: AccountId, keys: &[PublicKey]) -> Result<
     let Some(position) = leaves.iter().position(|leaf| leaf.account == account) else {
         return Ok(None);
     };
-    let broken = || corrupt(&format!("what is stored does not prove {account}"));
+    let broken = || crate::Error::corrupt(&format!("what is stored does not prove {account}"));
     let nodes = leaves.iter().map(|leaf| leaf.node(&asset)).collect::<Option<Vec<_>>>();
     let (_, mut path) = nodes.and_then(|nodes| tree::climb(nodes, position)).ok_or_else(broken)?;
     let roots = load_page_roots(tx.conn, number, &asset)?;
@@ -168,12 +167,13 @@ pub fn prove(tx: &mut Tx<'_>, account: AccountId, keys: &[PublicKey]) -> Result<
         liabilities: liability::load_owed(tx.conn, number)?,
         path,
         signature,
-        public_key: *key.ok_or_else(|| corrupt("a block is signed with an unknown key"))?,
+        public_key: *key
+            .ok_or_else(|| crate::Error::corrupt("a block is signed with an unknown key"))?,
     };
     // What we hand out holds, or it is not handed out.
     match check_proof(&proof, key) {
         Ok(_) => Ok(Some(proof)),
-        Err(reason) => Err(corrupt(&format!("the proof of {account}: {reason}"))),
+        Err(reason) => Err(crate::Error::corrupt(&format!("the proof of {account}: {reason}"))),
     }
 }
 
@@ -199,7 +199,8 @@ fn load_page(
         .first(conn)
         .optional()?;
     let Some((page, bytes)) = page else { return Ok(None) };
-    let leaves = read_leaves(&bytes).ok_or_else(|| corrupt("a page that is no page"))?;
+    let leaves =
+        read_leaves(&bytes).ok_or_else(|| crate::Error::corrupt("a page that is no page"))?;
     Ok(Some((page, leaves)))
 }
 
@@ -212,11 +213,12 @@ fn load_page_roots(conn: &mut AnyConnection, number: i64, asset: &str) -> Result
         .load(conn)?;
     let node = |(hash, sum): (Vec<u8>, Amount)| Some(Node { hash: Hash::from_slice(&hash)?, sum });
     let roots = roots.into_iter().map(node).collect::<Option<_>>();
-    roots.ok_or_else(|| corrupt("a page's hash has 32 bytes"))
+    roots.ok_or_else(|| crate::Error::corrupt("a page's hash has 32 bytes"))
 }
 
 fn load_block(conn: &mut AnyConnection, number: i64) -> Result<(Header, Hash, Signature)> {
-    let stored = super::chain::load(conn, number)?.ok_or_else(|| corrupt("a block is gone"))?;
-    let parts = stored.read().ok_or_else(|| corrupt("a block that is none"))?;
+    let stored = super::chain::load(conn, number)?
+        .ok_or_else(|| crate::Error::corrupt("a block is gone"))?;
+    let parts = stored.read().ok_or_else(|| crate::Error::corrupt("a block that is none"))?;
     Ok((parts.header, parts.hash, parts.signature))
 }

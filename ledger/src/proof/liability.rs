@@ -9,7 +9,7 @@ use store::{AccountId, Amount, AnyConnection, PartyId};
 use super::block::{Owed, liabilities_digest};
 use super::hash::Hash;
 use super::tree::{self, LIABLE, Leaf, Leaves, Node, liable};
-use crate::account::store::{corrupt, parse_code};
+use crate::account::store::parse_code;
 use crate::{Error, Result};
 
 /// Snapshots whose pages are kept; the roots of all are.
@@ -133,7 +133,8 @@ pub(super) fn take(conn: &mut AnyConnection) -> Result<Snapshot> {
         }
     }
     let owed = owed(&mut book);
-    let owed = owed.ok_or_else(|| corrupt("what is owed is negative or out of range"))?;
+    let owed =
+        owed.ok_or_else(|| crate::Error::corrupt("what is owed is negative or out of range"))?;
     Ok(Snapshot { owed, pages: pages(&mut book).collect() })
 }
 

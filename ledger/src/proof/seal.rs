@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 use serde::Serialize;
-use store::schema::{block, block_head, block_span};
+use store::schema::{block, block_head};
 use store::{AnyConnection, Store, Timestamp, Tx, lock_row};
 
 use super::block::{Header, Kind, RECORD_BYTES};
@@ -21,8 +21,7 @@ use super::rows::{self, Content};
 use super::sign::Signer;
 use super::unsealed::{self, FINE, Found, Resume};
 use crate::Result;
-use crate::account::store::corrupt;
-use crate::posting::store::each_backend;
+use crate::engine::sets::Set;
 
 /// Records of a block, at most.
 pub const MAX_RECORDS: usize = 50_000;
@@ -133,7 +132,8 @@ fn load_head(conn: &mut AnyConnection) -> Result<StoredHead> {
         .find(number)
         .select((block::hash, block::liabilities, block::sealed_at))
         .first(conn)?;
-    let hash = Hash::from_slice(&hash).ok_or_else(|| corrupt("a block's hash has 32 bytes"))?;
+    let hash = Hash::from_slice(&hash)
+        .ok_or_else(|| crate::Error::corrupt("a block's hash has 32 bytes"))?;
     let (head, has_liabilities) = (Head { number, hash }, liabilities.is_some());
     Ok(StoredHead { head, watermark, has_liabilities, sealed_at })
 }
@@ -216,7 +216,7 @@ fn add_records(
     let ids: Vec<_> = found.iter().map(|(_, id)| *id).collect();
     let rows = rows::load(conn, *kind, &ids)?;
     if rows.len() != ids.len() {
-        return Err(corrupt("a row went while it was sealed"));
+        return Err(crate::Error::corrupt("a row went while it was sealed"));
     }
     for row in rows {
         row.record.put(&mut plan.records);
@@ -288,18 +288,11 @@ fn store_spans(
     number: i64,
     spans: &BTreeMap<(Kind, [u8; FINE]), i64>,
 ) -> Result<()> {
-    let row = |((kind, moment), records): (&(Kind, [u8; FINE]), &i64)| {
-        (
-            block_span::kind.eq(*kind as i32),
-            block_span::moment.eq(moment.to_vec()),
-            block_span::block.eq(number),
-            block_span::records.eq(*records),
-        )
-    };
-    let rows: Vec<_> = spans.iter().map(row).collect();
-    for chunk in rows.chunks(5_000) {
-        let insert = diesel::insert_into(block_span::table).values(chunk);
-        each_backend!(conn, |conn| insert.execute(conn))?;
-    }
+    Set::default()
+        .integers("kind", spans.keys().map(|(kind, _)| *kind as i32))
+        .bytes("moment", spans.keys().map(|(_, moment)| &moment[..]))
+        .numbers("block", spans.iter().map(|_| number))
+        .numbers("records", spans.values().copied())
+        .insert(conn, "block_span", "")?;
     Ok(())
 }

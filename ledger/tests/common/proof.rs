@@ -1,11 +1,13 @@
 //! A small book with a row of everything, and its sealer.
 #![allow(dead_code)]
 
-use diesel::prelude::*;
 use ledger::proof::{Extent, PublicKey, Sealed, Signer, VerifyReport, seal, verify};
-use ledger::{Code, capture_hold, chart, expire_holds, open_account, place_hold, release_hold};
+use ledger::{
+    Code, Error, NewTransaction, capture_hold, chart, expire_holds, open_account, period,
+    place_hold, post, release_hold,
+};
 use store::testing::TestDb;
-use store::{Amount, LeaseId, PartyId, Store, Tx};
+use store::{Amount, LeaseId, Month, PartyId, Store, TransactionId, Tx};
 
 use crate::common::{PayIn, People, new_hold, read, transfer, usd, write};
 
@@ -28,15 +30,15 @@ pub fn assert_holds(store: &Store) -> VerifyReport {
     report
 }
 
-/// Deposits, settlements in cash and credits, holds that ended each way and one that is open, and by
-/// hand what explains them.
+/// Deposits, settlements in cash and credits, a conversion, a correction, holds that ended each way
+/// and one that is open, and months in every state.
 pub fn rich_book(db: &TestDb) -> People {
     let people = People::with(db, usd(100));
     write(&db.store, |tx| {
         let hold = place_hold(tx, &new_hold("job", people.wallet, usd(40)))?.id;
         let lease: LeaseId = tx.id();
         let settled = chart::settle(tx, &people.settlement(lease, hold, usd(10)))?;
-        explain(tx, settled.posted.id, lease);
+        the_rest(tx, &people, settled.id)?;
         let lease: LeaseId = tx.id();
         let in_credits = chart::Settlement {
             pay_in: PayIn::Credits { bonus_ppm: 100_000 },
@@ -59,53 +61,32 @@ pub fn rich_book(db: &TestDb) -> People {
     people
 }
 
-/// What no template of these tests writes.
-fn explain(tx: &mut Tx<'_>, id: store::TransactionId, lease: LeaseId) {
-    use store::schema::{
-        conversion_record as conversion, period, period_event, settlement_record as settlement,
-        transaction_metadata as metadata,
+/// A conversion, a correction with metadata, and months in every state.
+fn the_rest(tx: &mut Tx<'_>, people: &People, settled: TransactionId) -> Result<(), Error> {
+    let conversion = chart::Conversion {
+        key: "change".to_owned(),
+        customer: people.customer,
+        sold_asset: "USD".to_owned(),
+        sold: usd(1),
+        bought_asset: "EUR".to_owned(),
+        rate_ppm: 900_000,
     };
-    let rows = [("order", "A-1"), ("team", "blue")];
-    for (name, value) in rows {
-        let row =
-            (metadata::transaction_id.eq(id), metadata::name.eq(name), metadata::value.eq(value));
-        diesel::insert_into(metadata::table).values(row).execute(tx.conn).unwrap();
+    chart::convert(tx, &conversion)?;
+    let metadata = [("order", "A-1"), ("team", "blue")];
+    let correction = NewTransaction {
+        corrects: Some(settled),
+        metadata: metadata.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        ..transfer("correction", people.cash, people.wallet, usd(1))
+    };
+    post(tx, &correction)?;
+    let (ann, ben): (PartyId, PartyId) = (tx.id(), tx.id());
+    let [closed, reopening, open] =
+        ["2026-08", "2026-09", "2026-10"].map(|m| Month::parse(m).unwrap());
+    for month in [closed, reopening, open] {
+        period::close(tx, month, ann, "because")?;
     }
-    let row = (
-        settlement::transaction_id.eq(id),
-        settlement::lease_id.eq(lease),
-        settlement::seconds.eq(60_i64),
-        settlement::price.eq(usd(600)),
-        settlement::fee_ppm.eq(150_000_i64),
-    );
-    diesel::insert_into(settlement::table).values(row).execute(tx.conn).unwrap();
-    let row = (
-        conversion::transaction_id.eq(id),
-        conversion::sold_asset.eq("USD"),
-        conversion::sold.eq(usd(1)),
-        conversion::bought_asset.eq("EUR"),
-        conversion::bought.eq(Amount(900_000)),
-        conversion::rate_ppm.eq(900_000_i64),
-    );
-    diesel::insert_into(conversion::table).values(row).execute(tx.conn).unwrap();
-    let by: PartyId = tx.id();
-    for (month, kinds, state) in [
-        (24_300, &["closed"][..], "closed"),
-        (24_301, &["closed", "reopen_asked"], "reopening"),
-        (24_302, &["closed", "reopen_asked", "reopened"], "open"),
-    ] {
-        for kind in kinds {
-            let row = (
-                period_event::id.eq(tx.id::<store::kind::PeriodEvent>()),
-                period_event::month.eq(month),
-                period_event::kind.eq(*kind),
-                period_event::by_id.eq(by),
-                period_event::reason.eq("because"),
-                period_event::at.eq(tx.now),
-            );
-            diesel::insert_into(period_event::table).values(row).execute(tx.conn).unwrap();
-        }
-        let row = (period::month.eq(month), period::state.eq(state));
-        diesel::insert_into(period::table).values(row).execute(tx.conn).unwrap();
+    for month in [reopening, open] {
+        period::ask_to_reopen(tx, month, ann, "because")?;
     }
+    period::reopen(tx, open, ben, "because")
 }

@@ -86,6 +86,8 @@ fn post_settlement(tx: &mut Tx<'_>, row: &LeaseRow, bill: &Bill) -> Result<Optio
             customer,
             owner,
             asset,
+            seconds: bill.seconds.into(),
+            price: row.price,
             amount: bill.amount,
             fee_ppm: ppm(row.fee_ppm)?,
             pay_in: match pay_in {
@@ -95,5 +97,5 @@ fn post_settlement(tx: &mut Tx<'_>, row: &LeaseRow, bill: &Bill) -> Result<Optio
             effective_at: row.ended_at.unwrap_or(tx.now),
         },
     )?;
-    Ok(Some(settled.posted.id))
+    Ok(Some(settled.id))
 }

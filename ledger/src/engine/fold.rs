@@ -3,32 +3,31 @@
 //! A refusal leaves the accounts as they were, so that commands can be folded one after another over
 //! the accounts of a whole batch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
-use store::{AccountId, Amount, HoldId};
+use store::{AccountId, Amount, HoldId, Timestamp};
 
-use super::{Leg, MAX_LEGS};
+use crate::posting::{Leg, MAX_LEGS};
 use crate::{Balance, Code, Error, HoldState, Result};
-
-/// What never changes about an account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Account {
-    pub code: Code,
-    pub asset: String,
-}
 
 /// An account under lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct State {
     pub code: Code,
+    pub asset: Rc<str>,
     /// Debits less credits.
     pub posted: Amount,
     pub held: Amount,
     /// Number of its last entry.
     pub entries: i64,
+    /// The moment of its last entry.
+    pub last_posted_at: Timestamp,
+    /// True once something in it is to be written.
+    pub changed: bool,
 }
 
-pub(crate) type States = BTreeMap<AccountId, State>;
+pub(crate) type States = HashMap<AccountId, State>;
 
 /// An entry as it will be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,19 +48,14 @@ pub(crate) struct Captured {
 impl State {
     /// Posted and held in the account's own direction, if they and what is available fit.
     fn balance(&self) -> Result<Balance> {
-        let posted = self.code.side().own(self.posted).ok_or(Error::Overflow)?;
-        posted.checked_sub(self.held).ok_or(Error::Overflow)?;
-        Ok(Balance { posted, held: self.held })
+        balance_of(self.code, self.posted, self.held)
     }
+}
 
-    fn with_entry(&self, amount: Amount, from_hold: Amount) -> Result<Self> {
-        Ok(Self {
-            code: self.code,
-            posted: self.posted.checked_add(amount).ok_or(Error::Overflow)?,
-            held: self.held.checked_sub(from_hold).ok_or(Error::Overflow)?,
-            entries: self.entries.checked_add(1).ok_or(Error::Overflow)?,
-        })
-    }
+fn balance_of(code: Code, posted: Amount, held: Amount) -> Result<Balance> {
+    let posted = code.side().own(posted).ok_or(Error::Overflow)?;
+    posted.checked_sub(held).ok_or(Error::Overflow)?;
+    Ok(Balance { posted, held })
 }
 
 /// What the legs are by themselves: their number, amounts, and each account once.
@@ -75,20 +69,20 @@ pub(crate) fn check_legs(legs: &[Leg]) -> Result<()> {
     if legs.iter().any(|leg| leg.amount == Amount::ZERO) {
         return Err(Error::ZeroLeg);
     }
-    let mut accounts: Vec<_> = legs.iter().map(|leg| leg.account).collect();
-    accounts.sort_unstable();
-    match accounts.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(Error::SameAccount(pair[0])),
+    let twice =
+        |(n, leg): (usize, &Leg)| legs[..n].iter().any(|other| other.account == leg.account);
+    match legs.iter().enumerate().find(|&(n, leg)| twice((n, leg))) {
+        Some((_, leg)) => Err(Error::SameAccount(leg.account)),
         None => Ok(()),
     }
 }
 
 /// The legs have accounts, and sum to zero in every asset. Names the first leg or asset that fails.
-pub(crate) fn check_sums(accounts: &BTreeMap<AccountId, Account>, legs: &[Leg]) -> Result<()> {
+pub(crate) fn check_sums(states: &States, legs: &[Leg]) -> Result<()> {
     let mut sums = BTreeMap::<&str, i128>::new();
     for leg in legs {
-        let account = accounts.get(&leg.account).ok_or(Error::UnknownAccount(leg.account))?;
-        *sums.entry(&account.asset).or_default() += i128::from(leg.amount.0);
+        let state = states.get(&leg.account).ok_or(Error::UnknownAccount(leg.account))?;
+        *sums.entry(&state.asset).or_default() += i128::from(leg.amount.0);
     }
     match sums.into_iter().find(|(_, sum)| *sum != 0) {
         Some((asset, _)) => Err(Error::Unbalanced { asset: asset.to_owned() }),
@@ -120,41 +114,58 @@ pub(crate) fn fold_capture(
     Ok((Captured { account: hold.account, amount: needed }, after))
 }
 
-/// Applies the legs, each account at most once among them. What `captured` names comes out of what
-/// its account holds back.
+/// Applies the legs at a moment, each account at most once among them. What `captured` names comes
+/// out of what its account holds back.
 pub(crate) fn fold_transaction(
     states: &mut States,
     legs: &[Leg],
     captured: Option<Captured>,
+    at: Timestamp,
 ) -> Result<Vec<Folded>> {
-    let mut after = Vec::with_capacity(legs.len());
+    let mut entries = Vec::with_capacity(legs.len());
     for leg in legs {
-        let before = states.get(&leg.account).ok_or(Error::UnknownAccount(leg.account))?;
-        let from_hold = captured.filter(|captured| captured.account == leg.account);
-        let from_hold = from_hold.map_or(Amount::ZERO, |captured| captured.amount);
-        let next = before.with_entry(leg.amount, from_hold)?;
-        after.push((leg, before.balance()?.available(), next.balance()?.available(), next));
+        let state = states.get(&leg.account).ok_or(Error::UnknownAccount(leg.account))?;
+        entries.push(Folded {
+            account: leg.account,
+            amount: leg.amount,
+            number: state.entries.checked_add(1).ok_or(Error::Overflow)?,
+            balance_after: state.posted.checked_add(leg.amount).ok_or(Error::Overflow)?,
+        });
+        let held = held_after(state, leg, captured)?;
+        balance_of(state.code, entries[entries.len() - 1].balance_after, held)?;
     }
-    for (leg, before, available, next) in &after {
-        let taken = before.checked_sub(*available).ok_or(Error::Overflow)?;
-        check_funds(leg.account, next.code, *before, taken)?;
+    for (leg, entry) in legs.iter().zip(&entries) {
+        let state = states.get(&leg.account).ok_or(Error::UnknownAccount(leg.account))?;
+        let before = state.balance()?.available();
+        let held = held_after(state, leg, captured)?;
+        let after = balance_of(state.code, entry.balance_after, held)?.available();
+        let taken = before.checked_sub(after).ok_or(Error::Overflow)?;
+        check_funds(leg.account, state.code, before, taken)?;
     }
-    let entry = |(leg, _, _, next): (&Leg, Amount, Amount, State)| {
-        let (number, balance_after) = (next.entries, next.posted);
-        states.insert(leg.account, next);
-        Folded { account: leg.account, amount: leg.amount, number, balance_after }
-    };
-    Ok(after.into_iter().map(entry).collect())
+    for (leg, entry) in legs.iter().zip(&entries) {
+        let Some(state) = states.get_mut(&leg.account) else { continue };
+        state.held = held_after(state, leg, captured)?;
+        state.posted = entry.balance_after;
+        state.entries = entry.number;
+        state.last_posted_at = at;
+        state.changed = true;
+    }
+    Ok(entries)
+}
+
+fn held_after(state: &State, leg: &Leg, captured: Option<Captured>) -> Result<Amount> {
+    let from_hold = captured.filter(|captured| captured.account == leg.account);
+    let from_hold = from_hold.map_or(Amount::ZERO, |captured| captured.amount);
+    state.held.checked_sub(from_hold).ok_or(Error::Overflow)
 }
 
 /// Keeps an amount, over zero, of an account back.
 pub(crate) fn fold_hold(states: &mut States, account: AccountId, amount: Amount) -> Result<()> {
     let state = states.get_mut(&account).ok_or(Error::UnknownAccount(account))?;
     let held = state.held.checked_add(amount).ok_or(Error::Overflow)?;
-    let next = State { held, ..state.clone() };
-    next.balance()?;
+    balance_of(state.code, state.posted, held)?;
     check_funds(account, state.code, state.balance()?.available(), amount)?;
-    *state = next;
+    (state.held, state.changed) = (held, true);
     Ok(())
 }
 
@@ -162,8 +173,9 @@ pub(crate) fn fold_hold(states: &mut States, account: AccountId, amount: Amount)
 pub(crate) fn fold_release(states: &mut States, hold: &HoldState) -> Result<(Amount, HoldState)> {
     let state = states.get_mut(&hold.account).ok_or(Error::UnknownAccount(hold.account))?;
     let left = hold.remaining();
-    state.held = state.held.checked_sub(left).ok_or(Error::Overflow)?;
+    let held = state.held.checked_sub(left).ok_or(Error::Overflow)?;
     let released = hold.released.checked_add(left).ok_or(Error::Overflow)?;
+    (state.held, state.changed) = (held, true);
     Ok((left, HoldState { released, open: false, ..hold.clone() }))
 }
 

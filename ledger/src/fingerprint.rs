@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use store::{Amount, Id, Kind, Timestamp};
 
-use super::Leg;
+use crate::posting::Leg;
 
 /// SHA-256 over the fields of a command, each with its length, after the command's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Encoder {
         Self(Sha256::new()).text(command)
     }
 
-    fn bytes(mut self, bytes: &[u8]) -> Self {
+    pub(crate) fn bytes(mut self, bytes: &[u8]) -> Self {
         self.0.update((bytes.len() as u64).to_be_bytes());
         self.0.update(bytes);
         self
