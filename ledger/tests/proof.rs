@@ -91,6 +91,36 @@ on_both_databases! {
     }
 }
 
+/// Only PostgreSQL has a second writer while one is open.
+#[test]
+fn what_was_open_while_a_block_was_sealed_is_in_the_next() {
+    let db = TestDb::postgres();
+    let people = People::with(&db, usd(100));
+    let sealed = |records: u64| {
+        assert_eq!(seal_now(&db.store, Extent::All).records, records);
+        let report = assert_holds(&db.store);
+        (report.transactions, report.unsealed)
+    };
+    write(&db.store, |tx| {
+        let early = post(tx, &transfer("open", people.wallet, people.cash, usd(1)))?;
+        db.clock.advance_s(10);
+        assert_eq!(sealed(3 + 3 + 1), (1, 0), "nothing of what is open");
+        write(&db.store, |tx| {
+            let bank = open_account(tx, Code::Bank, PartyId::NIL, "USD")?;
+            let other: PartyId = tx.id();
+            let other = open_account(tx, Code::OwnerCash, other, "USD")?;
+            let later = post(tx, &transfer("punctual", bank, other, usd(1)))?;
+            assert!(early.id < later.id);
+            Ok(())
+        });
+        assert_eq!(sealed(2), (2, 0), "later ids first");
+        Ok(())
+    });
+    assert_eq!(assert_holds(&db.store).unsealed, 1);
+    assert_eq!(seal_now(&db.store, Extent::Recent).records, 1);
+    assert_eq!(assert_holds(&db.store).unsealed, 0);
+}
+
 on_both_databases! {
     fn a_backlog_becomes_many_blocks(db) {
         let people = People::with(&db, usd(1_000));

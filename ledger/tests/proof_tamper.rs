@@ -41,8 +41,6 @@ const TABLES: &[(&str, &str)] = &[
 const FREE: &[(&str, &str)] = &[
     // Where the next quick look begins. A wrong one delays sealing until the next look at everything.
     ("block_head", "watermark"),
-    // Zero until the book keeps moments in order, and then not compared.
-    ("balance", "last_posted_at"),
 ];
 
 /// Rows whose loss says nothing: an open month needs no row.

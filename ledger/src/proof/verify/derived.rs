@@ -156,7 +156,8 @@ fn compare_accounts(conn: &mut AnyConnection, walk: &mut Walk) -> Result<()> {
         let mut derived = BTreeMap::<Day, (Amount, i64)>::new();
         let mut last = Timestamp(0);
         while let Some(row) = history.next_if(conn, |row| row.account == account)? {
-            last = row.posted_at;
+            // The last is the latest, but for books of before entries were in order of time.
+            last = last.max(row.posted_at);
             if row.number <= upto {
                 let (net, known) = derived.entry(row.day).or_default();
                 *net = Amount(net.0.wrapping_add(row.amount.0));
@@ -169,10 +170,7 @@ fn compare_accounts(conn: &mut AnyConnection, walk: &mut Walk) -> Result<()> {
             let why = format!("entries are counted up to {upto}, but sealed up to {sealed}");
             walk.report.list(None, "day_balance", account, why);
         }
-        // Zero: posted before moments were kept.
-        if last_posted_at != Timestamp(0) {
-            walk.report.compare(None, "balance.last_posted_at", account, (last_posted_at, last));
-        }
+        walk.report.compare(None, "balance.last_posted_at", account, (last_posted_at, last));
     }
     skip_days(conn, walk, &mut days, None)
 }
