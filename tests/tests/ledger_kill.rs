@@ -26,7 +26,7 @@ fn kill_9_loses_nothing_acknowledged_postgres() {
 
 fn kill_again_and_again(place: fn() -> Place) {
     for _ in 0..if long() { 200 / KILLS } else { 1 } {
-        let place = place();
+        let place = load::alone(place);
         let mut acknowledged = BTreeSet::new();
         for _ in 0..KILLS {
             // A few steps back, so that some of it was done already.

@@ -15,7 +15,7 @@ use store::{AnyConnection, Env, PartyId, Store};
 
 #[test]
 fn four_processes_on_one_database_postgres() {
-    let place = Place::postgres();
+    let place = load::alone(Place::postgres);
     let steps = if long() { "1200" } else { "60" };
     let args = ["--threads", "8", "--steps", steps];
     // Two of them send the same commands.
@@ -51,14 +51,14 @@ fn a_second_process_is_refused_sqlite() {
     let place = Place::sqlite();
     let mut first = Load::start(&place, "first", &[]);
     first.wait_for_first();
-    let second = load::command(&place, "second", &[]).output().unwrap();
+    let second = load::output(&place, "second", &[]);
     let text = String::from_utf8(second.stderr).unwrap();
     assert_eq!(second.status.code(), Some(3), "{text}");
     assert!(text.contains("another process owns") && text.contains("driveway.sqlite"), "{text}");
     assert!(second.stdout.is_empty());
     // So is the program itself, to read as well as to write.
     for args in [&["ledger", "check"][..], &["ledger", "balances"]] {
-        let output = place.run(args);
+        let output = load::alone(|| place.run(args));
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(3), "{args:?}: {text}");
         assert!(text.contains("another process owns"), "{args:?}: {text}");

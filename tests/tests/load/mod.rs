@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,7 +15,24 @@ use ledger::{Error, check};
 use store::schema::{balance, entry, hold, ledger_transaction};
 use store::{AccountId, Amount, Env, Store, TransactionId, Tx};
 
-pub fn command(place: &Place, name: &str, args: &[&str]) -> Command {
+/// One at a time: a process that is just being made has all open files of this one until it is
+/// another program, and so would keep a SQLite file that this one has opened to check it.
+pub fn alone<T>(work: impl FnOnce() -> T) -> T {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    work()
+}
+
+/// Runs it to its end.
+pub fn output(place: &Place, name: &str, args: &[&str]) -> Output {
+    let child = alone(|| {
+        let mut command = command(place, name, args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    });
+    child.wait_with_output().unwrap()
+}
+
+fn command(place: &Place, name: &str, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ledger-load"));
     command.args(["--database-url", &place.url, "--name", name]).args(args);
     command
@@ -30,7 +48,8 @@ pub struct Load {
 impl Load {
     pub fn start(place: &Place, name: &str, args: &[&str]) -> Self {
         let mut command = command(place, name, args);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = alone(|| command.spawn().unwrap());
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let (tell, first) = channel();
         let acknowledged = std::thread::spawn(move || {
@@ -103,8 +122,10 @@ pub struct Keys {
 
 /// The book is right, all that was acknowledged is in it, and nothing of it is half done.
 pub fn assert_whole(place: &Place, acknowledged: &BTreeSet<String>) -> Keys {
-    let store = Store::open(&place.url, Env::system()).unwrap();
-    let (report, keys) = store.read(|tx| Ok::<_, Error>((check::check(tx)?, keys(tx)?))).unwrap();
+    let (report, keys) = alone(|| {
+        let store = Store::open(&place.url, Env::system()).unwrap();
+        store.read(|tx| Ok::<_, Error>((check::check(tx)?, keys(tx)?))).unwrap()
+    });
     assert!(report.is_clean(), "{:#?}", report.differences);
     assert!(report.trial_balance.values().all(|sum| *sum == Amount::ZERO), "{report:?}");
     let is_there =
