@@ -9,12 +9,12 @@
 //! | | invariant | here | elsewhere in `ledger/tests` |
 //! |---|---|---|---|
 //! | 1 | transactions balance, the trial balance is zero | `after_commit`, each commit | `check.rs` |
-//! | 2 | a balance is the fold of its entries, which never change | `history`; `check` | `check.rs` |
+//! | 2 | a balance is the fold of its entries, which never change | `history`, `check` | `check.rs` |
 //! | 3 | available within the limit | `after_commit`, each commit | `concurrent.rs` |
 //! | 3 | spent = owners' + fee, exactly | the model's settlements | `split.rs`, `chart.rs` |
 //! | 4 | captured + released ≤ held, = once ended; each ends | `after_commit`, `at_end` | `concurrent.rs` |
-//! | 5 | once per key, first answer, refusals consume none | answers of repeats | `refusals.rs` |
-//! | 6 | no entry lands in a closed month | `months`, each step | `refusals.rs` |
+//! | 5 | once per key, first answer, refusals consume none | answers to repeats | `refusals.rs`, `precedence.rs` |
+//! | 6 | no entry lands in a closed month | `months`, each step | `period.rs` |
 #![allow(clippy::unwrap_used)]
 
 mod command;
@@ -141,7 +141,7 @@ fn logs_have_everything_in_them() {
     let mut seen = BTreeMap::<String, usize>::new();
     let mut commands = 0;
     // Whichever seed the other tests take.
-    for seed in 0..8 {
+    for seed in 0..12 {
         let log = random::log(seed, LOG, START);
         log.steps.iter().for_each(|(_, answer)| count_answers(answer, &mut seen));
         commands += log.commands;

@@ -97,9 +97,9 @@ impl Maker {
             0..4 => Step::Wait(self.rng.random_range(1..5) * MICROS),
             4..6 => Step::Wait(self.rng.random_range(1..20) * DAY),
             6..12 => Step::Expire(*[0, 1, 2, 1_000].choose(&mut self.rng).unwrap()),
-            12..22 => self.months(),
+            12..30 => self.months(),
             // Everybody asks again what was asked a while ago.
-            22..28 => {
+            30..36 => {
                 let mut batches = log.steps.iter().rev().filter_map(|(step, _)| match step {
                     Step::Batch(groups) => Some(groups),
                     _ => None,
@@ -108,7 +108,9 @@ impl Maker {
                 batches.nth(which).map_or(Step::Wait(1), |groups| Step::Batch(groups.clone()))
             }
             _ => {
-                let size = self.rng.random_range(1..60);
+                // Some are so large that the engine sends whole columns as streams.
+                let large = self.rng.random_bool(0.03);
+                let size = self.rng.random_range(if large { 100..250 } else { 1..60 });
                 let mut groups: Vec<Group> = (0..size).map(|_| self.group()).collect();
                 // Some are sent again within the batch, or their keys are.
                 for _ in 0..self.rng.random_range(0..4) {
@@ -139,7 +141,7 @@ impl Maker {
             1 => "r".repeat(201),
             _ => "the books are done".to_owned(),
         };
-        Step::Months { act, month, by: self.rng.random_range(1..4), reason }
+        Step::Months { act, month, by: self.rng.random_range(1..3), reason }
     }
 
     fn group(&mut self) -> Group {

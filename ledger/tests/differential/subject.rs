@@ -26,7 +26,8 @@ use crate::random::{Log, OPENED};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     OneByOne,
-    /// 1 to 40 at a time, by every way into the engine, some of them undone and sent again.
+    /// 1 to 40 at a time or all that there are, by every way into the engine, some of them undone
+    /// and sent again.
     Batches,
 }
 
@@ -73,7 +74,7 @@ impl<'a> Subject<'a> {
             };
             OPENED.into_iter().map(open).collect()
         });
-        let config = WriterConfig { max_batch: 40, max_waiting: 8 };
+        let config = WriterConfig { max_batch: 400, max_waiting: 8 };
         let writer = Writer::start(db.store.clone(), config).unwrap();
         let (transactions, holds) = (HashMap::new(), HashMap::new());
         let rng = StdRng::seed_from_u64(seed);
@@ -119,6 +120,7 @@ impl<'a> Subject<'a> {
         while at < groups.len() {
             let size = match self.mode {
                 Mode::OneByOne => 1,
+                Mode::Batches if self.rng.random_bool(0.1) => usize::MAX,
                 Mode::Batches => self.rng.random_range(1..=40),
             };
             let mut end = at + 1;
