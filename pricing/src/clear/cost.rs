@@ -55,6 +55,11 @@ impl Cost {
         (self.value - earlier.value, self.tail - earlier.tail)
     }
 
+    /// Moves on the way: also of a negated cost, for the tie leaves these bits alone.
+    pub fn moves(self) -> u32 {
+        self.tail as u32
+    }
+
     /// Whether the lane is taken from another bid.
     pub fn displaces(self) -> bool {
         self.tail >> 32 > 0

@@ -11,8 +11,8 @@
 //! greatest one. It only ever rises: an entering bid picks its best cell, so the moves and the
 //! displacement it newly allows are no cheaper than `reach`; the reverse of a move made is exactly
 //! as dear. Hence a bid once refused or displaced never needs to be looked at again, and after an
-//! augmentation only the cells whose choice has vanished, and those that lead there, are settled
-//! anew (by Dijkstra on the rises, which are never negative).
+//! augmentation only the cells whose choice has vanished, and those that have no other as cheap than
+//! to lead there, are settled anew (by Dijkstra on the rises, which are never negative).
 //!
 //! Cost: an entry reads the bid's own cells; an augmentation that exhausts a level or moves the
 //! last lane of a holder costs at most one pass over the arcs between near cells. A lot that comes

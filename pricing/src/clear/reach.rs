@@ -56,34 +56,70 @@ impl Reach {
         }
     }
 
-    /// Settles anew the given cells and those whose way leads through them.
-    pub fn repair(&mut self, roots: &[usize], ways: Ways) {
-        if !roots.is_empty() {
-            let open = self.leading_to(roots);
+    /// Settles anew the given cells, whose ways are no more, and those that have no other way of
+    /// the same cost than through them.
+    pub fn repair(&mut self, closed: &[usize], ways: Ways) {
+        if !closed.is_empty() {
+            let open = self.affected(closed, ways);
             self.settle(&open, ways);
         }
     }
 
-    /// The cells whose ways lead through one of `roots`.
-    fn leading_to(&self, roots: &[usize]) -> Vec<bool> {
-        let mut known: Vec<Option<bool>> = vec![None; self.via.len()];
-        roots.iter().for_each(|root| known[*root] = Some(true));
-        let mut walked = Vec::new();
-        for start in 0..known.len() {
-            let mut cell = start;
-            let leads = loop {
-                if let Some(leads) = known[cell] {
-                    break leads;
-                }
-                walked.push(cell);
-                match self.via[cell] {
-                    Via::Cell(to) => cell = to as usize,
-                    Via::Exit => break false,
-                }
-            };
-            walked.drain(..).for_each(|cell| known[cell] = Some(leads));
+    /// The cells whose costs rise when these ways are closed; the others are given ways that are
+    /// left, of the same cost (as Ramalingam and Reps 1996). There are mostly such: equal classes
+    /// make for many ways to the same lane. A way of the same cost goes to a cell with one move
+    /// less, so that is decided before, and the only kind to look at.
+    fn affected(&mut self, closed: &[usize], ways: Ways) -> Vec<bool> {
+        let (by_moves, first) = self.by_moves();
+        let mut is_closed = vec![false; self.via.len()];
+        closed.iter().for_each(|cell| is_closed[*cell] = true);
+        let mut affected = vec![false; self.via.len()];
+        for &cell in &by_moves {
+            let cell = cell as usize;
+            let leads_there = matches!(self.via[cell], Via::Cell(to) if affected[to as usize]);
+            if !is_closed[cell] && !leads_there {
+                continue;
+            }
+            let moves = self.cost[cell].moves() as usize;
+            let nearer = &by_moves[first[moves.saturating_sub(1)]..first[moves]];
+            match self.another(cell, nearer, &affected, ways) {
+                Some(via) => self.via[cell] = via,
+                None => affected[cell] = true,
+            }
         }
-        known.into_iter().map(|leads| leads == Some(true)).collect()
+        affected
+    }
+
+    /// The cells by the moves on their ways, and where those of each number begin.
+    fn by_moves(&self) -> (Vec<u32>, Vec<usize>) {
+        let moves = |cost: &Cost| cost.moves() as usize;
+        let most = self.cost.iter().map(moves).max().unwrap_or(0);
+        let mut first = vec![0; most + 2];
+        self.cost.iter().for_each(|cost| first[moves(cost) + 1] += 1);
+        (1..first.len()).for_each(|at| first[at] += first[at - 1]);
+        let (mut next, mut sorted) = (first.clone(), vec![0; self.cost.len()]);
+        for (cost, cell) in self.cost.iter().zip(0..) {
+            let next = &mut next[moves(cost)];
+            sorted[*next] = cell;
+            *next += 1;
+        }
+        (sorted, first)
+    }
+
+    /// A way of the same cost as the present one, not through an affected cell.
+    fn another(&self, cell: usize, nearer: &[u32], affected: &[bool], ways: Ways) -> Option<Via> {
+        let (n, cost) = (affected.len(), self.cost[cell]);
+        if ways.exits[cell] == cost || cost.is_never() {
+            return Some(Via::Exit);
+        }
+        let gains = &ways.onward[cell * n..][..n];
+        let is_another = |to: &&u32| {
+            let (there, gain) = (self.cost[**to as usize], gains[**to as usize]);
+            there.value - gain == cost.value
+                && !affected[**to as usize]
+                && there.before_move(gain) == cost
+        };
+        nearer.iter().find(is_another).map(|to| Via::Cell(*to))
     }
 
     /// Computes the costs of the open cells anew, given that they can only have risen. Dijkstra,
