@@ -79,6 +79,8 @@ fn check_end(place: &Place, server: Server, customer: &Client, jobs: &[String], 
 
     let check = place.json(&["ledger", "check"]);
     assert_eq!(check["clean"], true, "{check}");
+    let replayed = place.json(&["market", "replay", "--all"]);
+    assert_eq!(replayed["same"], true, "{replayed}");
     let out = place.dir.path().join("journal.csv");
     let export = ["ledger", "export", "--format", "csv", "--out", out.to_str().unwrap()];
     assert!(place.run(&export).status.success());
