@@ -13,6 +13,9 @@ mod history;
 mod leader;
 mod offer;
 mod place;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod properties;
 mod quote;
 mod record;
 mod replay;
