@@ -104,7 +104,7 @@ fn step(store: &Store, config: &Config, id: &str, node: NodeId) -> Result<(), Er
         tracing::info!(market = id, ?swept, "swept");
     }
     let report = market::tick(store, config, id, node)?;
-    if report.leases > 0 || report.exhausted > 0 {
+    if report.leases > 0 || report.exhausted > 0 || report.unplaced > 0 {
         tracing::info!(market = id, ?report, "tick");
     }
     Ok(())

@@ -7,7 +7,7 @@ mod common;
 use common::{World, at_home, driver_back, new_job};
 use diesel::prelude::*;
 use scheduler::fleet::Policy;
-use scheduler::market::{self, Replay};
+use scheduler::market::{self, Replay, Replayer};
 use scheduler::{Error, PayIn, fleet, job};
 use store::schema::{cell_price, clearing, clearing_record, unplaced_fill};
 use store::{Amount, on_both_databases};
@@ -15,7 +15,7 @@ use store::{Amount, on_both_databases};
 const RESERVE: i64 = 102_000;
 
 fn replays(world: &World) -> Vec<Replay> {
-    world.write(|tx| market::replay_page(tx, None, 100))
+    world.write(|tx| Replayer::default().page(tx, None, 1_000))
 }
 
 /// (lanes, reason) of the last clearing's fills that found no car.

@@ -81,6 +81,8 @@ fn check_end(place: &Place, server: Server, customer: &Client, jobs: &[String], 
     assert_eq!(check["clean"], true, "{check}");
     let verified = place.json(&["ledger", "verify"]);
     assert_eq!(verified["holds"], true, "{verified}");
+    let replayed = place.json(&["market", "replay", "--all"]);
+    assert_eq!(replayed["same"], true, "{replayed}");
     let out = place.dir.path().join("journal.csv");
     let export = ["ledger", "export", "--format", "csv", "--out", out.to_str().unwrap()];
     assert!(place.run(&export).status.success());

@@ -1,7 +1,8 @@
 //! `driveway market`: opens the database itself.
 
 use clap::{Args, Subcommand};
-use scheduler::market::{self, Replay};
+use indicatif::ProgressBar;
+use scheduler::market::{self, Replay, Replayer};
 use serde::Serialize;
 use store::{ClearingId, Store};
 
@@ -97,11 +98,13 @@ fn replay_one(store: &Store, id: ClearingId, json: bool) -> Result<Answer, Failu
 const PAGE: i64 = 200;
 
 fn replay_all(store: &Store, json: bool) -> Result<Answer, Failure> {
-    let (mut all, mut after) = (All::default(), None);
+    let (mut all, mut after, mut replayer) = (All::default(), None, Replayer::default());
+    let bar = ProgressBar::new_spinner();
     while all.first_difference.is_none() {
-        let page = store.read(|tx| market::replay_page(tx, after, PAGE))?;
+        let page = store.read(|tx| replayer.page(tx, after, PAGE))?;
         let Some(last) = page.last() else { break };
         after = Some(last.clearing);
+        bar.set_message(format!("{} clearings", all.clearings));
         for replay in page {
             all.clearings += 1;
             all.without_record += usize::from(replay.bytes.is_none());
@@ -111,6 +114,7 @@ fn replay_all(store: &Store, json: bool) -> Result<Answer, Failure> {
             }
         }
     }
+    bar.finish_and_clear();
     all.same = all.first_difference.is_none();
     if json {
         print_json(&all)?;

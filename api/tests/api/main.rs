@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod app;
+mod cli;
 mod explain;
 mod mail;
 mod market;

@@ -15,7 +15,7 @@ fn operator(app: &TestApp) -> Client {
 }
 
 /// One car let at $0.106, in the first tick.
-fn sold(app: &TestApp, customer: &Client, owner: &Client) {
+pub fn sold(app: &TestApp, customer: &Client, owner: &Client) {
     let node: NodeId = app.db.store.env().ids.id(app.db.store.now());
     customer.deposit("5.00");
     let (_, vehicle) = car(app, owner, "cash");

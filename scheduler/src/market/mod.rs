@@ -13,6 +13,9 @@ mod history;
 mod leader;
 mod offer;
 mod place;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod properties;
 mod quote;
 mod record;
 mod replay;
@@ -38,7 +41,7 @@ pub use pricing::Reason;
 pub use quote::{
     ESTIMATE_METHOD, Estimate, PAST_METHOD, Past, Quote, QuoteRequest, Work, quote, would_clear,
 };
-pub use replay::{Replay, replay, replay_page};
+pub use replay::{Replay, Replayer, replay};
 pub use tick::{Draft, TickReport, commit, draft, tick};
 pub use ticks::{TickDetail, TickView, tick_detail, ticks};
 pub use view::{Alarm, MarketView, Status, alarms, list, status};

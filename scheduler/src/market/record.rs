@@ -1,6 +1,7 @@
 //! A tick as it is stored: the book, what its numbers stand for, and what came of it, in few bytes.
 //!
-//! The first byte is the version; the rest is postcard (variable-length integers, no names). Ids
+//! The first byte is the version, of the form and of the mechanism: a `pricing::clear` that finds
+//! other prices or fills for some book takes the next one. The rest is postcard (variable-length integers, no names). Ids
 //! stand once and are numbers elsewhere, and so do the lists of cells that many bids share. A
 //! record says nothing of the tick's number or time, so ticks that are alike share one row, under
 //! the SHA-256 of its bytes.

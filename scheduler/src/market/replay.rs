@@ -35,6 +35,20 @@ pub struct Replay {
     pub difference: Option<String>,
 }
 
+/// Makes clearings again. Ticks that are alike share a record, and mostly follow each other: the
+/// last record is cleared once for all of them.
+#[derive(Default)]
+pub struct Replayer {
+    last: Option<Judged>,
+}
+
+/// A record, its bytes, and whether it clears as it is stored.
+struct Judged {
+    digest: Vec<u8>,
+    bytes: Option<usize>,
+    record: std::result::Result<Record, String>,
+}
+
 /// Makes one clearing again.
 ///
 /// # Errors
@@ -42,18 +56,74 @@ pub struct Replay {
 pub fn replay(tx: &mut Tx<'_>, id: ClearingId) -> Result<Replay> {
     let row: Option<Row> = clearing::table.find(id).select(columns()).first(tx.conn).optional()?;
     let row = row.ok_or(Error::NotFound("clearing"))?;
-    replay_row(tx, &row)
+    Replayer::default().row(tx, row)
 }
 
-/// Makes the clearings after `after` again, at most `limit`, in the order in which they were made.
-pub fn replay_page(tx: &mut Tx<'_>, after: Option<ClearingId>, limit: i64) -> Result<Vec<Replay>> {
-    let rows: Vec<Row> = clearing::table
-        .filter(clearing::id.gt(after.unwrap_or(ClearingId::NIL)))
-        .order(clearing::id)
-        .limit(limit)
-        .select(columns())
-        .load(tx.conn)?;
-    rows.iter().map(|row| replay_row(tx, row)).collect()
+impl Replayer {
+    /// Makes the clearings after `after` again, at most `limit`, in the order of their making.
+    ///
+    /// # Errors
+    /// Those of the database only: what differs is said in the answer.
+    pub fn page(
+        &mut self,
+        tx: &mut Tx<'_>,
+        after: Option<ClearingId>,
+        limit: i64,
+    ) -> Result<Vec<Replay>> {
+        let rows: Vec<Row> = clearing::table
+            .filter(clearing::id.gt(after.unwrap_or(ClearingId::NIL)))
+            .order(clearing::id)
+            .limit(limit)
+            .select(columns())
+            .load(tx.conn)?;
+        rows.into_iter().map(|row| self.row(tx, row)).collect()
+    }
+
+    fn row(&mut self, tx: &mut Tx<'_>, row: Row) -> Result<Replay> {
+        let mut replay = Replay {
+            clearing: row.id,
+            market: row.market_id.clone(),
+            tick: row.tick,
+            at: row.at,
+            bids: 0,
+            cells: 0,
+            lanes: 0,
+            bytes: None,
+            difference: None,
+        };
+        let Some(digest) = &row.record else { return Ok(replay) };
+        let judged = match self.last.take().filter(|last| last.digest == *digest) {
+            Some(last) => last,
+            None => judge(tx, digest)?,
+        };
+        replay.bytes = judged.bytes.or(Some(0));
+        match &judged.record {
+            Err(why) => replay.difference = Some(why.clone()),
+            Ok(record) => {
+                replay.bids = record.book.bids.len();
+                replay.cells = record.cells.len();
+                replay.lanes = record.result.cells.iter().map(|cell| i64::from(cell.lanes)).sum();
+                replay.difference = compare_rows(tx, &row, record)?;
+            }
+        }
+        self.last = Some(judged);
+        Ok(replay)
+    }
+}
+
+fn judge(tx: &mut Tx<'_>, digest: &[u8]) -> Result<Judged> {
+    let content: Option<Vec<u8>> = clearing_record::table
+        .find(digest)
+        .select(clearing_record::content)
+        .first(tx.conn)
+        .optional()?;
+    let bytes = content.as_ref().map(Vec::len);
+    let record = content.ok_or_else(|| "its record is missing".to_owned());
+    let record = record.and_then(|content| {
+        let record = decode(&content).map_err(|error| error.to_string())?;
+        differs(digest, &content, &record).map_or(Ok(record), Err)
+    });
+    Ok(Judged { digest: digest.to_vec(), bytes, record })
 }
 
 type Columns = (
@@ -74,45 +144,6 @@ fn columns() -> Columns {
         clearing::unplaced,
         clearing::record,
     )
-}
-
-fn replay_row(tx: &mut Tx<'_>, row: &Row) -> Result<Replay> {
-    let mut replay = Replay {
-        clearing: row.id,
-        market: row.market_id.clone(),
-        tick: row.tick,
-        at: row.at,
-        bids: 0,
-        cells: 0,
-        lanes: 0,
-        bytes: None,
-        difference: None,
-    };
-    let Some(digest) = &row.record else { return Ok(replay) };
-    let content = load_content(tx, digest)?;
-    replay.bytes = content.as_ref().map(Vec::len);
-    let verdict = match content {
-        None => Err("its record is missing".to_owned()),
-        Some(content) => match decode(&content) {
-            Err(error) => Err(error.to_string()),
-            Ok(record) => {
-                replay.bids = record.book.bids.len();
-                replay.cells = record.cells.len();
-                replay.lanes = record.result.cells.iter().map(|cell| i64::from(cell.lanes)).sum();
-                match differs(digest, &content, &record) {
-                    Some(why) => Err(why),
-                    None => compare_rows(tx, row, &record)?,
-                }
-            }
-        },
-    };
-    replay.difference = verdict.err();
-    Ok(replay)
-}
-
-fn load_content(tx: &mut Tx<'_>, digest: &[u8]) -> Result<Option<Vec<u8>>> {
-    let content = clearing_record::table.find(digest).select(clearing_record::content);
-    Ok(content.first(tx.conn).optional()?)
 }
 
 /// Clears the stored book and holds the result against the stored one.
@@ -141,12 +172,8 @@ fn differs(digest: &[u8], content: &[u8], record: &Record) -> Option<String> {
     }
 }
 
-/// The prices and leases that were made of it are those of the record.
-fn compare_rows(
-    tx: &mut Tx<'_>,
-    row: &Row,
-    record: &Record,
-) -> Result<std::result::Result<(), String>> {
+/// How the prices and leases that were made of it differ from the record.
+fn compare_rows(tx: &mut Tx<'_>, row: &Row, record: &Record) -> Result<Option<String>> {
     for (cell, key) in record.result.cells.iter().zip(&record.cells) {
         let stored: Option<(i64, i64)> = cell_price::table
             .find((&row.market_id, &key.region, &key.class, key.permits.0, key.stay, row.tick))
@@ -156,14 +183,13 @@ fn compare_rows(
         let made = cell.price.map(|price| (price, i64::from(cell.lanes)));
         if stored != made {
             let name = format!("{} {}", key.region, key.class);
-            return Ok(Err(format!("{name}: published {stored:?}, cleared {made:?}")));
+            return Ok(Some(format!("{name}: published {stored:?}, cleared {made:?}")));
         }
     }
     let leases: i64 =
         lease::table.filter(lease::clearing_id.eq(row.id)).count().get_result(tx.conn)?;
     let sold: i64 = record.result.fills.iter().map(|fill| i64::from(fill.lanes)).sum();
-    Ok(match leases + i64::from(row.unplaced) == sold {
-        true => Ok(()),
-        false => Err(format!("{sold} lanes sold, {leases} leases, {} unplaced", row.unplaced)),
-    })
+    let all = leases + i64::from(row.unplaced) == sold;
+    let difference = || format!("{sold} lanes sold, {leases} leases, {} unplaced", row.unplaced);
+    Ok((!all).then(difference))
 }

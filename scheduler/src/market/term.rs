@@ -66,6 +66,9 @@ mod tests {
             assert_eq!(term_s, planned, "{free} {wanted} {lanes}");
         }
         assert_eq!(plan_term(Amount(1), 4, &[(0, 4)], 900, &config), 900);
+        // Nine tenths of a micro-dollar a second for each of ten: nine, and ten once rounded.
+        let rounded = |free| plan_term(Amount(free), 10, &[(3_240, 10)], 1, &config);
+        assert_eq!((rounded(9), rounded(10)), (0, 1));
     }
 
     proptest! {
