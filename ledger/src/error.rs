@@ -37,6 +37,12 @@ pub enum Error {
     SameAsset(String),
     #[error("there is no asset {0}")]
     UnknownAsset(String),
+    /// An asset's code has 1 to 16 of `A`-`Z` and `0`-`9`, the first a letter; its scale is 0 to 6.
+    #[error("a code has 1 to 16 of A-Z and 0-9, the first a letter, and a scale is 0 to 6")]
+    BadAsset,
+    /// There is an asset of this code that is not the same.
+    #[error("there is another asset {0}")]
+    AssetExists(String),
     /// No credit is redeemable in this asset.
     #[error("no credit is redeemable in {0}")]
     NotRedeemable(String),
@@ -54,6 +60,9 @@ pub enum Error {
     SameAccount(AccountId),
     #[error("there is no account {0}")]
     UnknownAccount(AccountId),
+    /// An amount is finer than the scale of its asset.
+    #[error("amounts of {asset} are multiples of {least}")]
+    TooFine { asset: String, least: Amount },
     /// Debits are not equal to credits.
     #[error("the legs in {asset} do not sum to zero")]
     Unbalanced { asset: String },

@@ -32,6 +32,7 @@
 #![deny(clippy::float_arithmetic)]
 
 mod account;
+mod asset;
 #[cfg(feature = "bench")]
 pub mod bench;
 pub mod chart;
@@ -54,6 +55,7 @@ mod writer;
 pub use account::{
     Balance, Code, Side, account_asset, balance, find_account, open_account, party_balance,
 };
+pub use asset::{Asset, add_asset};
 pub use command::{Command, Outcome};
 pub use engine::{execute, execute_groups, execute_linked, run_one as run};
 pub use error::{Difference, Error, Result};

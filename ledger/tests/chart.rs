@@ -308,3 +308,57 @@ on_both_databases! {
         assert_clean(&db.store);
     }
 }
+
+on_both_databases! {
+    fn assets_are_data_with_their_scale(db) {
+        let people = People::with(&db, usd(100));
+        let add = |code: &str, scale, redemption: Option<(&str, i64)>| {
+            let redemption = redemption.map(|(asset, ppm)| (asset.to_owned(), ppm));
+            let asset = ledger::Asset { code: code.into(), scale, redemption };
+            db.store.write(|tx| ledger::add_asset(tx, &asset))
+        };
+        add("JPY", 0, None).unwrap();
+        add("JPY", 0, None).unwrap();
+        add("POINTS", 2, Some(("JPY", 1_500_000))).unwrap();
+        for (refused, name) in [
+            (add("JPY", 2, None), "AssetExists"),
+            (add("", 2, None), "BadAsset"),
+            (add("jpy", 2, None), "BadAsset"),
+            (add("7UP", 2, None), "BadAsset"),
+            (add("SEVENTEENLETTERSX", 2, None), "BadAsset"),
+            (add("GBP", 7, None), "BadAsset"),
+            (add("GBP", -1, None), "BadAsset"),
+            (add("MILES", 2, Some(("JPY", 0))), "BadRate"),
+            (add("MILES", 2, Some(("XAU", 1))), "UnknownAsset"),
+        ] {
+            let error = format!("{:?}", refused.unwrap_err());
+            assert!(error.starts_with(name), "{error}");
+        }
+        // A yen is the least there is of it.
+        let deposit = |amount| {
+            db.store.write(|tx| {
+                let id = tx.id();
+                chart::deposit(tx, id, people.customer, "JPY", Amount(amount))
+            })
+        };
+        assert!(matches!(deposit(1_500_000), Err(Error::TooFine { least, .. }) if least == usd(1)));
+        deposit(500_000_000).unwrap();
+        let wallet = write(&db.store, |tx| {
+            open_account(tx, Code::CustomerWallet, people.customer, "JPY")
+        });
+        let hold = db.store.write(|tx| place_hold(tx, &new_hold("fine", wallet, Amount(1))));
+        assert!(matches!(hold, Err(Error::TooFine { .. })));
+        // 10.01 USD at 155.25 are 1,554.0525 yen: 1,554 of them.
+        let conversion = chart::Conversion {
+            key: "fx".into(),
+            customer: people.customer,
+            sold_asset: "USD".into(),
+            sold: Amount(10_010_000),
+            bought_asset: "JPY".into(),
+            rate_ppm: 155_250_000,
+        };
+        write(&db.store, |tx| chart::convert(tx, &conversion));
+        assert_eq!(people.balance(&db, Code::CustomerWallet, "JPY").posted, usd(500 + 1_554));
+        assert_clean(&db.store);
+    }
+}

@@ -36,7 +36,7 @@ pub struct Redemption {
 }
 
 /// Changes money of a wallet into another currency: the wallet and CurrencyClearing in both. What
-/// is bought is sold × rate, rounded half to even; the clearing account bears the rounding.
+/// is bought is sold × rate, rounded half to even to the scale of what is bought; the clearing account bears the rounding.
 ///
 /// # Errors
 /// [`Error::BadRate`]; [`Error::NotPositive`], also if nothing would be bought;
@@ -88,13 +88,17 @@ pub(super) fn plan_conversion(
     assets: &Assets,
 ) -> Result<(Vec<Line>, Option<Record>)> {
     let Conversion { customer, sold_asset, sold, bought_asset, rate_ppm, .. } = conversion;
-    let bought = exchange(*sold, *rate_ppm)?;
+    if *rate_ppm <= 0 {
+        return Err(Error::BadRate);
+    }
+    if !sold.is_positive() {
+        return Err(Error::NotPositive);
+    }
     if sold_asset == bought_asset {
         return Err(Error::SameAsset(sold_asset.clone()));
     }
-    assets.check(sold_asset)?;
-    assets.check(bought_asset)?;
-    let bought = bought.ok_or(Error::Overflow)?;
+    assets.least(sold_asset)?;
+    let bought = exchange(*sold, *rate_ppm, assets.least(bought_asset)?)?;
     let clearing = |asset, amount| Line::debit(Code::CurrencyClearing, PartyId::NIL, asset, amount);
     let lines = vec![
         Line::debit(Code::CustomerWallet, *customer, sold_asset, *sold),
@@ -113,9 +117,9 @@ pub(super) fn plan_redemption(
     if !credits.is_positive() {
         return Err(Error::NotPositive);
     }
-    assets.check(asset)?;
+    let least = assets.least(asset)?;
     let credit = assets.credit(asset)?;
-    let value = exchange(*credits, credit.redemption_ppm)?.ok_or(Error::Overflow)?;
+    let value = exchange(*credits, credit.redemption_ppm, least)?;
     let lines = vec![
         Line::debit(Code::OwnerCredits, *owner, &credit.code, *credits),
         Line::credit(Code::CreditClearing, PartyId::NIL, &credit.code, *credits),
@@ -125,16 +129,14 @@ pub(super) fn plan_redemption(
     Ok((lines, Some(record(&credit.code, *credits, asset, value, credit.redemption_ppm))))
 }
 
-/// `None` out of range, which is refused after what else is wrong.
-fn exchange(sold: Amount, rate_ppm: i64) -> Result<Option<Amount>> {
-    if rate_ppm <= 0 {
-        return Err(Error::BadRate);
+/// Rounded once, to a multiple of the least amount of what is bought.
+fn exchange(sold: Amount, rate_ppm: i64, least: i64) -> Result<Amount> {
+    let over = MILLION.checked_mul(least).ok_or(Error::Overflow)?;
+    let times = mul_div(sold.0, rate_ppm, over, Rounding::HalfEven).ok_or(Error::Overflow)?;
+    match times.checked_mul(least) {
+        Some(0) => Err(Error::NotPositive),
+        bought => bought.map(Amount).ok_or(Error::Overflow),
     }
-    if !sold.is_positive() {
-        return Err(Error::NotPositive);
-    }
-    let bought = mul_div(sold.0, rate_ppm, MILLION, Rounding::HalfEven).map(Amount);
-    if bought == Some(Amount::ZERO) { Err(Error::NotPositive) } else { Ok(bought) }
 }
 
 fn record(

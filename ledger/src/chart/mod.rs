@@ -7,7 +7,7 @@ mod convert;
 mod settle;
 mod split;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use store::{Amount, DepositId, HoldId, LeaseId, PartyId, PayoutId, Timestamp, Tx};
 
@@ -62,7 +62,8 @@ pub(crate) struct ConversionRecord {
 /// The assets there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Assets {
-    pub codes: BTreeSet<String>,
+    /// Micro-units in the least amount of each: 1 for a scale of 6, 1,000,000 for whole units.
+    pub least: BTreeMap<String, i64>,
     /// The credit that is redeemable in an asset; the first by code if there are several.
     pub credits: BTreeMap<String, Credit>,
 }
@@ -76,11 +77,9 @@ pub(crate) struct Credit {
 }
 
 impl Assets {
-    fn check(&self, asset: &str) -> Result<()> {
-        match self.codes.contains(asset) {
-            true => Ok(()),
-            false => Err(Error::UnknownAsset(asset.to_owned())),
-        }
+    /// The least amount of an asset, in micro-units.
+    pub(crate) fn least(&self, asset: &str) -> Result<i64> {
+        self.least.get(asset).copied().ok_or_else(|| Error::UnknownAsset(asset.to_owned()))
     }
 
     /// The credit that is redeemable in `asset`.

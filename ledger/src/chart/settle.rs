@@ -84,7 +84,7 @@ pub(super) fn plan(
     if expected != Some(*amount) {
         return Err(Error::WrongAmount { amount: *amount });
     }
-    assets.check(asset)?;
+    assets.least(asset)?;
     let credit = match pay_in {
         PayIn::Cash => None,
         PayIn::Credits { .. } => Some(assets.credit(asset)?),

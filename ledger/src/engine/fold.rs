@@ -16,6 +16,8 @@ use crate::{Balance, Code, Error, HoldState, Result};
 pub(crate) struct State {
     pub code: Code,
     pub asset: Rc<str>,
+    /// Micro-units in the least amount of the asset.
+    pub least: i64,
     /// Debits less credits.
     pub posted: Amount,
     pub held: Amount,
@@ -82,6 +84,7 @@ pub(crate) fn check_sums(states: &States, legs: &[Leg]) -> Result<()> {
     let mut sums = BTreeMap::<&str, i128>::new();
     for leg in legs {
         let state = states.get(&leg.account).ok_or(Error::UnknownAccount(leg.account))?;
+        check_scale(state, leg.amount)?;
         *sums.entry(&state.asset).or_default() += i128::from(leg.amount.0);
     }
     match sums.into_iter().find(|(_, sum)| *sum != 0) {
@@ -162,6 +165,7 @@ fn held_after(state: &State, leg: &Leg, captured: Option<Captured>) -> Result<Am
 /// Keeps an amount, over zero, of an account back.
 pub(crate) fn fold_hold(states: &mut States, account: AccountId, amount: Amount) -> Result<()> {
     let state = states.get_mut(&account).ok_or(Error::UnknownAccount(account))?;
+    check_scale(state, amount)?;
     let held = state.held.checked_add(amount).ok_or(Error::Overflow)?;
     balance_of(state.code, state.posted, held)?;
     check_funds(account, state.code, state.balance()?.available(), amount)?;
@@ -177,6 +181,14 @@ pub(crate) fn fold_release(states: &mut States, hold: &HoldState) -> Result<(Amo
     let released = hold.released.checked_add(left).ok_or(Error::Overflow)?;
     (state.held, state.changed) = (held, true);
     Ok((left, HoldState { released, open: false, ..hold.clone() }))
+}
+
+/// An amount is a multiple of the least there is of its asset.
+fn check_scale(state: &State, amount: Amount) -> Result<()> {
+    match amount.0 % state.least {
+        0 => Ok(()),
+        _ => Err(Error::TooFine { asset: state.asset.to_string(), least: Amount(state.least) }),
+    }
 }
 
 /// Nothing is taken, or there is enough, or the account may be overdrawn.

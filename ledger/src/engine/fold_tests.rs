@@ -14,6 +14,7 @@ fn state(code: Code, posted: i64, held: i64) -> State {
     State {
         code,
         asset: "USD".into(),
+        least: 1,
         posted: Amount(posted),
         held: Amount(held),
         entries: 0,

@@ -285,19 +285,20 @@ fn name_legs(
     names: &mut Names,
     book: &mut Book,
 ) -> Result<Vec<Leg>> {
-    if let Some(line) = lines.iter().find(|line| !assets.codes.contains(&line.asset)) {
-        return Err(Error::UnknownAsset(line.asset.clone()));
+    for line in lines {
+        assets.least(&line.asset)?;
     }
     let leg = |line: &Line| {
+        let least = assets.least(&line.asset)?;
         let name = (line.code.text(), line.party, line.asset.clone());
         let account = *names.entry(name).or_insert_with(|| {
-            let (id, missing) = read::miss(tx, line);
+            let (id, missing) = read::miss(tx, line, least);
             book.missing.insert(id, missing);
             id
         });
-        Leg { account, amount: line.amount }
+        Ok(Leg { account, amount: line.amount })
     };
-    Ok(lines.iter().map(leg).collect())
+    lines.iter().map(leg).collect()
 }
 
 /// Phase 2: locks the balances, then reads what they guard.

@@ -39,6 +39,7 @@ pub(super) struct MissingAccount {
     pub code: Code,
     pub party: PartyId,
     pub asset: String,
+    pub least: i64,
 }
 
 impl MissingAccount {
@@ -47,6 +48,7 @@ impl MissingAccount {
         fold::State {
             code: self.code,
             asset: self.asset.as_str().into(),
+            least: self.least,
             posted: Amount::ZERO,
             held: Amount::ZERO,
             entries: 0,

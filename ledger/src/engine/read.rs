@@ -51,20 +51,25 @@ pub(super) fn load_assets(conn: &mut AnyConnection, commands: &[&Command]) -> Re
     if !commands.iter().any(from_template) {
         return Ok(Assets::default());
     }
-    type Row = (String, Option<String>, Option<i64>);
+    type Row = (String, i32, Option<String>, Option<i64>);
     let rows: Vec<Row> = asset::table
         .order(asset::code)
-        .select((asset::code, asset::redemption_asset, asset::redemption_ppm))
+        .select((asset::code, asset::scale, asset::redemption_asset, asset::redemption_ppm))
         .load(conn)?;
     let mut assets = Assets::default();
-    for (code, redeemable_in, ppm) in rows {
+    for (code, scale, redeemable_in, ppm) in rows {
         if let (Some(asset), Some(redemption_ppm)) = (redeemable_in, ppm) {
             let credit = Credit { code: code.clone(), redemption_ppm };
             assets.credits.entry(asset).or_insert(credit);
         }
-        assets.codes.insert(code);
+        assets.least.insert(code, least(scale));
     }
     Ok(assets)
+}
+
+/// Micro-units in the least amount of an asset of this scale, 0 to 6.
+fn least(scale: i32) -> i64 {
+    10_i64.pow(6_u32.saturating_sub(scale.unsigned_abs()))
 }
 
 pub(super) type Names = HashMap<(&'static str, PartyId, String), AccountId>;
@@ -108,6 +113,8 @@ struct StateRow {
     code: String,
     #[diesel(sql_type = Text)]
     asset: String,
+    #[diesel(sql_type = Integer)]
+    scale: i32,
     #[diesel(sql_type = BigInt)]
     posted: Amount,
     #[diesel(sql_type = BigInt)]
@@ -128,9 +135,10 @@ pub(super) fn lock_balances(conn: &mut AnyConnection, ids: &BTreeSet<AccountId>)
     let rows: Vec<StateRow> = Set::default().ids("id", ids.iter().copied()).load(
         conn,
         &format!(
-            "SELECT b.account_id, a.code, a.asset, b.posted, b.held, b.entries, b.last_posted_at
-            FROM {{set}} CROSS JOIN balance b CROSS JOIN account a
-            WHERE b.account_id = w.id AND a.id = b.account_id {lock}"
+            "SELECT b.account_id, a.code, a.asset, s.scale, b.posted, b.held, b.entries,
+                b.last_posted_at
+            FROM {{set}} CROSS JOIN balance b CROSS JOIN account a CROSS JOIN asset s
+            WHERE b.account_id = w.id AND a.id = b.account_id AND s.code = a.asset {lock}"
         ),
     )?;
     let mut assets = BTreeMap::<String, Rc<str>>::new();
@@ -143,6 +151,7 @@ pub(super) fn lock_balances(conn: &mut AnyConnection, ids: &BTreeSet<AccountId>)
         let state = State {
             code: parse_code(&row.code)?,
             asset,
+            least: least(row.scale),
             posted: row.posted,
             held: row.held,
             entries: row.entries,
@@ -273,7 +282,8 @@ pub(super) fn closed_months(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<BT
 }
 
 /// Gives ids to the accounts that are named and not there.
-pub(super) fn miss(tx: &Tx<'_>, line: &Line) -> (AccountId, MissingAccount) {
-    let missing = MissingAccount { code: line.code, party: line.party, asset: line.asset.clone() };
+pub(super) fn miss(tx: &Tx<'_>, line: &Line, least: i64) -> (AccountId, MissingAccount) {
+    let Line { code, party, .. } = *line;
+    let missing = MissingAccount { code, party, asset: line.asset.clone(), least };
     (tx.id(), missing)
 }
