@@ -28,7 +28,6 @@ pub struct Transaction {
 #[derive(Clone, Debug)]
 pub struct Hold {
     what: What,
-    order: usize,
     pub account: Account,
     amount: i64,
     captured: i64,
@@ -48,6 +47,8 @@ pub struct Model {
     pub credits: BTreeMap<&'static str, (&'static str, i64)>,
     /// Debits less credits, and how many.
     pub accounts: BTreeMap<Account, (i64, i64)>,
+    /// The moment of each account's last entry.
+    last: BTreeMap<Account, i64>,
     pub transactions: BTreeMap<String, Transaction>,
     pub holds: BTreeMap<String, Hold>,
     months: BTreeMap<Month, &'static str>,
@@ -164,7 +165,11 @@ impl Model {
         }
         let draft = self.draft(op)?;
         self.check_legs(&draft)?;
-        let booked_on = self.book(&draft)?;
+        // Another process's clock may have been ahead: an account's entries are in order of time.
+        let last = draft.legs.iter().filter_map(|(account, _)| self.last.get(account));
+        let posted_at = last.fold(self.now, |latest, at| latest.max(*at));
+        let effective_at = draft.effective_at.unwrap_or(posted_at);
+        let booked_on = self.book(effective_at, draft.late)?;
         let captured = match &draft.hold {
             Some(hold) => Some((hold.clone(), self.capturable(hold, &draft.legs)?)),
             None => None,
@@ -181,12 +186,11 @@ impl Model {
             *posted += amount;
             *count += 1;
             entries.push((account, amount, *count, *posted));
+            self.last.insert(account, posted_at);
         }
         let Draft { kind, subject, relation, metadata, record, .. } = draft;
-        let (posted_at, what) = (self.now, op.body());
-        let effective_at = draft.effective_at.unwrap_or(self.now);
         let posted = Transaction {
-            what,
+            what: op.body(),
             kind,
             subject,
             posted_at,
@@ -230,14 +234,14 @@ impl Model {
     }
 
     /// The day of the books.
-    fn book(&self, draft: &Draft) -> Result<Day, Refusal> {
-        let day = Day::of(Timestamp(draft.effective_at.unwrap_or(self.now)));
+    fn book(&self, effective_at: i64, late: Late) -> Result<Day, Refusal> {
+        let day = Day::of(Timestamp(effective_at));
         let is_closed = |month| self.months.get(&month).is_some_and(|state| *state != "open");
         let mut month = day.month();
         if !is_closed(month) {
             return Ok(day);
         }
-        if draft.late == Late::Refuse {
+        if late == Late::Refuse {
             return Err("MonthClosed");
         }
         while is_closed(month) {
@@ -313,7 +317,6 @@ impl Model {
         }
         let placed = Hold {
             what: op.what.clone(),
-            order: self.holds.len(),
             account,
             amount,
             captured: 0,
@@ -345,7 +348,7 @@ impl Model {
             |hold: &&mut Hold| hold.left() > 0 && hold.expires_at.is_some_and(|at| at <= now);
         let expired = self.holds.iter_mut().filter(|(_, hold)| over(hold));
         let mut expired: Vec<_> = expired.collect();
-        expired.sort_by_key(|(_, hold)| (hold.expires_at, hold.order));
+        expired.sort_by_key(|(_, hold)| hold.expires_at);
         expired.truncate(limit);
         for (_, hold) in &mut expired {
             let left = hold.left();

@@ -68,7 +68,17 @@ pub fn log(seed: u64, commands: usize, start: Timestamp) -> Log {
     let mut checked = 0;
     while log.commands < commands {
         let step = maker.step(&log);
+        // Some come from a process whose clock is behind.
+        let is_batch = matches!(step, Step::Batch(_));
+        let behind = maker.rng.random_range(1..30 * MICROS);
+        let is_behind = is_batch && maker.rng.random_bool(0.08);
+        if is_behind {
+            maker.push(Step::Wait(-behind), &mut log);
+        }
         maker.push(step, &mut log);
+        if is_behind {
+            maker.push(Step::Wait(behind + 1), &mut log);
+        }
         if log.commands >= checked + commands / 8 {
             checked = log.commands;
             log.checkpoints.insert(log.steps.len() - 1, maker.model.lines());
@@ -331,7 +341,9 @@ impl Maker {
         };
         let expires = self.rng.random_bool(0.7);
         let after = self.rng.random_range(0..4);
-        let expires_at = expires.then(|| self.model.now + after * MICROS);
+        // No two at one moment: which of them comes first is not said.
+        let unique = i64::from(self.next);
+        let expires_at = expires.then(|| self.model.now + after * MICROS + unique);
         What::Hold { account, amount, subject: "job".to_owned(), expires_at }
     }
 
