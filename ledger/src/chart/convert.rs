@@ -40,7 +40,8 @@ pub struct Redemption {
 ///
 /// # Errors
 /// [`Error::BadRate`]; [`Error::NotPositive`], also if nothing would be bought;
-/// [`Error::SameAsset`], [`Error::UnknownAsset`], and those of [`crate::post`].
+/// [`Error::SameAsset`], [`Error::UnknownAsset`], [`Error::TooFine`] if it buys less than the least
+/// amount, and those of [`crate::post`].
 pub fn convert(tx: &mut Tx<'_>, conversion: &Conversion) -> Result<Posted> {
     engine::run_one(tx, &Command::from(conversion.clone()))?.posted()
 }
@@ -88,17 +89,13 @@ pub(super) fn plan_conversion(
     assets: &Assets,
 ) -> Result<(Vec<Line>, Option<Record>)> {
     let Conversion { customer, sold_asset, sold, bought_asset, rate_ppm, .. } = conversion;
-    if *rate_ppm <= 0 {
-        return Err(Error::BadRate);
-    }
-    if !sold.is_positive() {
-        return Err(Error::NotPositive);
-    }
+    let exact = exchange(*sold, *rate_ppm)?;
     if sold_asset == bought_asset {
         return Err(Error::SameAsset(sold_asset.clone()));
     }
     assets.least(sold_asset)?;
-    let bought = exchange(*sold, *rate_ppm, assets.least(bought_asset)?)?;
+    let least = assets.least(bought_asset)?;
+    let bought = round(exact, bought_asset, least)?;
     let clearing = |asset, amount| Line::debit(Code::CurrencyClearing, PartyId::NIL, asset, amount);
     let lines = vec![
         Line::debit(Code::CustomerWallet, *customer, sold_asset, *sold),
@@ -119,7 +116,7 @@ pub(super) fn plan_redemption(
     }
     let least = assets.least(asset)?;
     let credit = assets.credit(asset)?;
-    let value = exchange(*credits, credit.redemption_ppm, least)?;
+    let value = round(exchange(*credits, credit.redemption_ppm)?, asset, least)?;
     let lines = vec![
         Line::debit(Code::OwnerCredits, *owner, &credit.code, *credits),
         Line::credit(Code::CreditClearing, PartyId::NIL, &credit.code, *credits),
@@ -129,12 +126,26 @@ pub(super) fn plan_redemption(
     Ok((lines, Some(record(&credit.code, *credits, asset, value, credit.redemption_ppm))))
 }
 
-/// Rounded once, to a multiple of the least amount of what is bought.
-fn exchange(sold: Amount, rate_ppm: i64, least: i64) -> Result<Amount> {
+/// Something sold at a rate, not rounded yet: the first times the second, in millionths.
+type Exact = (Amount, i64);
+
+/// What is sold is worth at least a micro-unit, rounded, at this rate.
+fn exchange(sold: Amount, rate_ppm: i64) -> Result<Exact> {
+    if rate_ppm <= 0 {
+        return Err(Error::BadRate);
+    }
+    if !sold.is_positive() || mul_div(sold.0, rate_ppm, MILLION, Rounding::HalfEven) == Some(0) {
+        return Err(Error::NotPositive);
+    }
+    Ok((sold, rate_ppm))
+}
+
+/// Rounded once, to a multiple of the asset's least amount.
+fn round((sold, rate_ppm): Exact, asset: &str, least: i64) -> Result<Amount> {
     let over = MILLION.checked_mul(least).ok_or(Error::Overflow)?;
     let times = mul_div(sold.0, rate_ppm, over, Rounding::HalfEven).ok_or(Error::Overflow)?;
     match times.checked_mul(least) {
-        Some(0) => Err(Error::NotPositive),
+        Some(0) => Err(Error::TooFine { asset: asset.to_owned(), least: Amount(least) }),
         bought => bought.map(Amount).ok_or(Error::Overflow),
     }
 }
