@@ -64,7 +64,7 @@ impl LedgerArgs {
         let scratch = Scratch::new();
         let url = self.database_url.clone().unwrap_or_else(|| scratch.url());
         let store = Store::open(&url, Env::system())?;
-        if store.read(|tx| ledger::check::is_used(tx))? {
+        if store.read(ledger::check::is_used)? {
             return Err(Failure::Usage("the database is not empty; the bench writes to it".into()));
         }
         let report = self.measure(&store, &url).map_err(|error| anyhow::anyhow!(error))?;
