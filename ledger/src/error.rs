@@ -23,6 +23,9 @@ pub enum Error {
         "a text is too long, or has a zero byte, or there are too many, or a reason is missing"
     )]
     BadText,
+    /// An asset's code has 1 to 16 of `A`-`Z` and `0`-`9`, the first a letter; its scale is 0 to 6.
+    #[error("a code has 1 to 16 of A-Z and 0-9, the first a letter, and a scale is 0 to 6")]
+    BadAsset,
     /// A fee is at most 1,000,000 ppm, and an exchange rate over zero.
     #[error("a fee is at most 1,000,000 ppm, and an exchange rate over zero")]
     BadRate,
@@ -37,9 +40,6 @@ pub enum Error {
     SameAsset(String),
     #[error("there is no asset {0}")]
     UnknownAsset(String),
-    /// An asset's code has 1 to 16 of `A`-`Z` and `0`-`9`, the first a letter; its scale is 0 to 6.
-    #[error("a code has 1 to 16 of A-Z and 0-9, the first a letter, and a scale is 0 to 6")]
-    BadAsset,
     /// There is an asset of this code that is not the same.
     #[error("there is another asset {0}")]
     AssetExists(String),

@@ -304,3 +304,41 @@ on_both_databases! {
         assert_eq!(refused(&db, |tx| capture_hold(tx, nothing, &in_time)), "UnknownHold");
     }
 }
+
+on_both_databases! {
+    fn assets_and_their_scale_are_refused_in_order(db) {
+        let asset = |code: &str, scale, redemption: Option<(&str, i64)>| ledger::Asset {
+            code: code.to_owned(),
+            scale,
+            redemption: redemption.map(|(code, ppm)| (code.to_owned(), ppm)),
+        };
+        let table = [
+            ("BadAsset", asset("usd", 2, Some(("XAU", 0)))),
+            ("BadAsset", asset("USD", 7, Some(("XAU", 0)))),
+            ("BadRate", asset("USD", 2, Some(("XAU", 0)))),
+            ("UnknownAsset", asset("USD", 2, Some(("XAU", 1)))),
+            ("AssetExists", asset("USD", 2, None)),
+        ];
+        assert_in_order(table.iter().map(|line| line.0));
+        for (expected, new) in &table {
+            assert_eq!(refused(&db, |tx| ledger::add_asset(tx, new)), *expected, "{new:?}");
+        }
+        let (from, to) = write(&db.store, |tx| {
+            ledger::add_asset(tx, &asset("JPY", 0, None))?;
+            let party = PartyId::from_bytes([1; 16]);
+            let from = open_account(tx, Code::Bank, party, "JPY")?;
+            Ok((from, open_account(tx, Code::CustomerWallet, party, "JPY")?))
+        });
+        let legs = |legs: &[(AccountId, i64)]| Command::post(ledger::NewTransaction {
+            legs: legs.iter().map(|(id, n)| ledger::Leg { account: *id, amount: Amount(*n) }).collect(),
+            ..transfer("k", from, to, Amount(1))
+        });
+        walk(&db, &[
+            ("UnknownAccount", legs(&[(from, 500_000), (NOBODY, 500_000)])),
+            ("TooFine", legs(&[(from, 1_500_000), (to, 7)])),
+            ("TooFine", legs(&[(from, 1_000_000), (to, 500_000)])),
+            ("Unbalanced", legs(&[(from, 1_000_000), (to, 1_000_000)])),
+            ("InsufficientFunds", legs(&[(to, 1_000_000), (from, -1_000_000)])),
+        ]);
+    }
+}

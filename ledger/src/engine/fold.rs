@@ -84,8 +84,13 @@ pub(crate) fn check_sums(states: &States, legs: &[Leg]) -> Result<()> {
     let mut sums = BTreeMap::<&str, i128>::new();
     for leg in legs {
         let state = states.get(&leg.account).ok_or(Error::UnknownAccount(leg.account))?;
-        check_scale(state, leg.amount)?;
         *sums.entry(&state.asset).or_default() += i128::from(leg.amount.0);
+    }
+    for leg in legs {
+        check_scale(
+            states.get(&leg.account).ok_or(Error::UnknownAccount(leg.account))?,
+            leg.amount,
+        )?;
     }
     match sums.into_iter().find(|(_, sum)| *sum != 0) {
         Some((asset, _)) => Err(Error::Unbalanced { asset: asset.to_owned() }),

@@ -97,15 +97,17 @@ pub fn fields(differs: &[ledger::Difference]) -> Vec<&'static str> {
 }
 
 /// Every refusal there is, by name, in order of precedence.
-pub const REFUSALS: [&str; 30] = [
+pub const REFUSALS: [&str; 33] = [
     "KeyReused",
     "BadKey",
     "BadText",
+    "BadAsset",
     "BadRate",
     "NotPositive",
     "WrongAmount",
     "SameAsset",
     "UnknownAsset",
+    "AssetExists",
     "NotRedeemable",
     "UnknownTransaction",
     "NoLegs",
@@ -113,6 +115,7 @@ pub const REFUSALS: [&str; 30] = [
     "ZeroLeg",
     "SameAccount",
     "UnknownAccount",
+    "TooFine",
     "Unbalanced",
     "MonthClosed",
     "MonthNotOver",
