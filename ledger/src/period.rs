@@ -149,7 +149,10 @@ fn change(
         "period",
         "ON CONFLICT (month) DO UPDATE SET state = excluded.state",
     )?;
-    let id: PeriodEventId = tx.id();
+    // After the month's last event, whatever another node's clock says.
+    let last = events(tx, month)?.last().map(|event| event.at.plus_us(1));
+    let at = last.map_or(tx.now, |last| last.max(tx.now));
+    let id: PeriodEventId = tx.ids().id(at);
     diesel::insert_into(period_event::table)
         .values((
             period_event::id.eq(id),
@@ -157,7 +160,7 @@ fn change(
             period_event::kind.eq(kind),
             period_event::by_id.eq(by),
             period_event::reason.eq(reason),
-            period_event::at.eq(tx.now),
+            period_event::at.eq(at),
         ))
         .execute(tx.conn)?;
     Ok(())

@@ -9,6 +9,7 @@ use store::schema::{entry, ledger_transaction};
 use store::{AccountId, Amount, AnyConnection, Rounding, Timestamp, TransactionId, Tx, mul_div};
 
 use crate::command::{Body, Command, Draft, Lines};
+use crate::engine::fold::{State, States};
 use crate::fingerprint::Encoder;
 use crate::posting::{Kind, Late, Leg, Relation};
 use crate::{Code, Error, Posted, Result, engine};
@@ -148,7 +149,7 @@ pub(crate) fn plan_refund(
     original: &Original,
     account: AccountId,
     amount: Amount,
-    name: impl Fn(AccountId) -> Option<(Code, Rc<str>)>,
+    states: &States,
 ) -> Result<Vec<Leg>> {
     if !amount.is_positive() {
         return Err(Error::NotPositive);
@@ -168,13 +169,15 @@ pub(crate) fn plan_refund(
     let total = before + amount.0;
     let mut after = Vec::with_capacity(original.legs.len());
     for leg in &original.legs {
-        let (code, asset) = name(leg.account).ok_or(Error::UnknownAccount(leg.account))?;
-        let part = mul_div(leg.amount.0, total, whole, Rounding::HalfEven);
-        let back = part.and_then(i64::checked_neg).ok_or(Error::Overflow)?;
-        after.push((leg.account, code, asset, back));
+        let state = states.get(&leg.account).ok_or(Error::UnknownAccount(leg.account))?;
+        let back = match leg.account == account {
+            true => mul_div(leg.amount.0, total, whole, Rounding::HalfEven),
+            false => part(leg.amount.0, total, whole, state.least),
+        };
+        after.push((leg.account, state, back.and_then(i64::checked_neg).ok_or(Error::Overflow)?));
     }
     balance_assets(&mut after, account)?;
-    let leg = |(id, _, _, back): &(AccountId, Code, Rc<str>, i64)| {
+    let leg = |(id, _, back): &(AccountId, &State, i64)| {
         let before = original.given_back.get(id).copied().unwrap_or_default();
         let amount = back.checked_sub(before.0).map(Amount).ok_or(Error::Overflow)?;
         Ok(Leg { account: *id, amount })
@@ -183,17 +186,22 @@ pub(crate) fn plan_refund(
     Ok(legs?.into_iter().filter(|leg| leg.amount != Amount::ZERO).collect())
 }
 
+/// A leg's part of what is given back, in multiples of its asset's least amount.
+fn part(leg: i64, total: i64, whole: i64, least: i64) -> Option<i64> {
+    mul_div(leg / least, total, whole, Rounding::HalfEven)?.checked_mul(least)
+}
+
 /// Gives what rounding leaves in each asset to one leg that is not the one asked for.
-fn balance_assets(after: &mut [(AccountId, Code, Rc<str>, i64)], account: AccountId) -> Result<()> {
-    let assets: BTreeSet<Rc<str>> = after.iter().map(|(_, _, asset, _)| asset.clone()).collect();
+fn balance_assets(after: &mut [(AccountId, &State, i64)], account: AccountId) -> Result<()> {
+    let assets: BTreeSet<Rc<str>> = after.iter().map(|row| row.1.asset.clone()).collect();
     for asset in assets {
-        let own = || after.iter().enumerate().filter(|(_, row)| row.2 == asset);
-        let sum: i128 = own().map(|(_, row)| i128::from(row.3)).sum();
-        let fee = own().find(|(_, row)| row.1 == Code::FeeIncome && row.0 != account);
+        let own = || after.iter().enumerate().filter(|(_, row)| row.1.asset == asset);
+        let sum: i128 = own().map(|(_, row)| i128::from(row.2)).sum();
+        let fee = own().find(|(_, row)| row.1.code == Code::FeeIncome && row.0 != account);
         let taker = fee.or_else(|| own().rfind(|(_, row)| row.0 != account));
         let Some((taker, _)) = taker else { continue };
-        let rest = i64::try_from(sum).ok().and_then(|sum| after[taker].3.checked_sub(sum));
-        after[taker].3 = rest.ok_or(Error::Overflow)?;
+        let rest = i64::try_from(sum).ok().and_then(|sum| after[taker].2.checked_sub(sum));
+        after[taker].2 = rest.ok_or(Error::Overflow)?;
     }
     Ok(())
 }

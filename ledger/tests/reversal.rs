@@ -162,3 +162,29 @@ on_both_databases! {
         assert_clean(&db.store);
     }
 }
+
+on_both_databases! {
+    fn parts_of_a_coarse_asset_are_whole_units(db) {
+        let people = People::with(&db, Amount::ZERO);
+        let id = write(&db.store, |tx| {
+            let yen = ledger::Asset { code: "JPY".into(), scale: 0, redemption: None };
+            ledger::add_asset(tx, &yen)?;
+            let open = |tx: &mut store::Tx<'_>, code| ledger::open_account(tx, code, people.owner, "JPY");
+            let wallet = open(tx, Code::Bank)?;
+            let legs = [(wallet, 10), (open(tx, Code::OwnerCash)?, -7), (open(tx, Code::FeeIncome)?, -3)];
+            let leg = |(account, units)| ledger::Leg { account, amount: usd(units) };
+            let legs = legs.map(leg).to_vec();
+            let new = NewTransaction { legs, ..transfer("yen", wallet, wallet, Amount(1)) };
+            let id = post(tx, &new)?.id;
+            for (key, units) in [("a", 3), ("b", 3), ("c", 4)] {
+                let (key, amount) = (key.to_owned(), usd(units));
+                refund(tx, &Refund { key, of: id, account: wallet, amount, reason: "x".into() })?;
+            }
+            Ok(id)
+        });
+        assert!(balances(&db).iter().all(|(_, posted)| *posted == Amount::ZERO));
+        let refused = db.store.write(|tx| reverse(tx, &reversal("r", id)));
+        assert!(matches!(refused, Err(Error::AlreadyRefunded(_))));
+        assert_clean(&db.store);
+    }
+}

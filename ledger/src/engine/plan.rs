@@ -235,8 +235,7 @@ impl<'a> Planner<'a> {
             return Ok(Cow::Borrowed(&ready.legs));
         };
         let original = self.book.originals.get(&of).ok_or(Error::UnknownTransaction(of))?;
-        let code = |id| self.book.states.get(&id).map(|state| (state.code, state.asset.clone()));
-        reversal::plan_refund(of, original, *account, *amount, code).map(Cow::Owned)
+        reversal::plan_refund(of, original, *account, *amount, &self.book.states).map(Cow::Owned)
     }
 
     fn check_relation(&self, draft: &Draft) -> Result<()> {
