@@ -376,7 +376,9 @@ impl Model {
             Act::Reopen => ("open", "reopened"),
         };
         self.months.insert(month, after);
-        self.month_events.push((month, kind, by, reason.to_owned(), self.now));
+        let last = self.month_events.iter().rfind(|event| event.0 == month);
+        let at = last.map_or(self.now, |event| self.now.max(event.4 + 1));
+        self.month_events.push((month, kind, by, reason.to_owned(), at));
         Ok(())
     }
 
@@ -421,7 +423,9 @@ impl Model {
             }
         }
         lines.extend(self.months.iter().map(|(month, state)| state::month_line(*month, state)));
-        let events = self.month_events.iter().enumerate();
+        let mut events = self.month_events.clone();
+        events.sort_by_key(|event| event.0);
+        let events = events.iter().enumerate();
         lines.extend(events.map(|(n, (month, kind, by, reason, at))| {
             state::month_event_line(n, *month, kind, *by, reason, *at)
         }));

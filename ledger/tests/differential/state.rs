@@ -132,7 +132,7 @@ pub fn read(tx: &mut Tx<'_>) -> Result<Lines, Error> {
         period::table.select((period::month, period::state)).load(tx.conn)?;
     lines.extend(months.iter().map(|(month, state)| month_line(*month, state)));
     let events: Vec<(Month, String, PartyId, String, i64)> = period_event::table
-        .order(period_event::id)
+        .order((period_event::month, period_event::id))
         .select((
             period_event::month,
             period_event::kind,
