@@ -66,26 +66,36 @@ pub fn run(store: &Store, url: &str, options: &Options) -> Result<Vec<Line>, Fau
     Ok(lines)
 }
 
-/// One caller that sends a batch after the other.
-fn batches(store: &Store, load: &Load, batch: usize, time: Duration) -> Result<Line, Fault> {
-    let writer = Writer::start(store.clone(), WriterConfig::default())?;
-    let mut transfers = Transfers::new(load, store, batch as u64);
+/// One caller that sends a batch after the other. The next one is made meanwhile, on another thread.
+fn batches(store: &Store, load: &Arc<Load>, batch: usize, time: Duration) -> Result<Line, Fault> {
+    let writer = Writer::new(store.clone(), WriterConfig::default());
+    let (made, next) = std::sync::mpsc::sync_channel::<Vec<Command>>(2);
+    let maker = {
+        let (load, store) = (load.clone(), store.clone());
+        std::thread::spawn(move || {
+            let mut transfers = Transfers::new(&load, &store, batch as u64);
+            while made.send(transfers.by_ref().take(batch).collect()).is_ok() {}
+        })
+    };
     let mut took = Vec::new();
     let start = Instant::now();
     while start.elapsed() < time {
-        let commands: Vec<Command> = transfers.by_ref().take(batch).collect();
+        let commands = next.recv()?;
         let sent = Instant::now();
         for answer in writer.execute_all(commands)? {
             answer?;
         }
         took.push(sent.elapsed());
     }
-    Ok(line("writer", batch, 1, start.elapsed(), took))
+    let all = start.elapsed();
+    drop(next);
+    maker.join().map_err(|_| "the maker panicked")?;
+    Ok(line("writer", batch, 1, all, took))
 }
 
 /// Callers side by side, each with one transfer at a time.
 fn callers(store: &Store, load: &Arc<Load>, clients: usize, time: Duration) -> Result<Line, Fault> {
-    let writer = Arc::new(Writer::start(store.clone(), WriterConfig::default())?);
+    let writer = Arc::new(Writer::new(store.clone(), WriterConfig::default()));
     let start = Instant::now();
     let caller = |n: usize| {
         let (writer, load, store) = (writer.clone(), load.clone(), store.clone());

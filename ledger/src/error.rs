@@ -106,8 +106,8 @@ pub enum Error {
     /// A command that it is linked to was refused.
     #[error("a command that this one is linked to was refused")]
     LinkedFailed,
-    /// Not a refusal: the writer is at its end, and did nothing of this.
-    #[error("the ledger's writer has stopped")]
+    /// Not a refusal: whoever ran the batch that this was in broke off, and did nothing of it.
+    #[error("the batch broke off")]
     Stopped,
     /// Not a refusal: the batch that this was in could not be written; nothing of it was done.
     #[error("the batch failed: {0}")]

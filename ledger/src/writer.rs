@@ -1,13 +1,13 @@
-//! Group commit: one thread of a process runs the commands of many callers in one transaction.
+//! Group commit: the commands of many callers run in one transaction.
 //!
-//! While a batch commits the next one fills, so that the more callers there are, the more of them
-//! share a commit, and a caller alone waits for nobody. Whoever is answered is on the disk. Several
-//! processes may each have a writer on one PostgreSQL database.
+//! There is no thread of its own. A caller that finds nobody at work leads: it runs all that waits
+//! as one batch, its own commands among them, answers, and gives the lead to the first who came
+//! meanwhile. So while a batch commits the next one fills, the more callers there are the more of
+//! them share a commit, and a caller alone waits for nobody. Whoever is answered is on the disk.
+//! Several processes may each have a writer on one PostgreSQL database.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use store::Store;
 
@@ -30,37 +30,55 @@ impl Default for WriterConfig {
     }
 }
 
-/// The writer of a process. Callers share it by reference or in an `Arc`; when it is dropped, what
-/// is in the queue is done first.
+/// The writer of a process. Callers share it by reference or in an `Arc`.
 pub struct Writer {
-    queue: Option<SyncSender<Request>>,
-    thread: Option<JoinHandle<()>>,
+    store: Store,
+    config: WriterConfig,
+    desk: Mutex<Desk>,
+    /// Told when the queue has become shorter.
+    room: Condvar,
+}
+
+#[derive(Default)]
+struct Desk {
+    waiting: VecDeque<Request>,
+    /// True while somebody runs a batch, or was told to.
+    led: bool,
 }
 
 struct Request {
     commands: Vec<Command>,
     linked: bool,
-    answer: SyncSender<Answers>,
+    turn: Arc<Turn>,
+}
+
+/// What a caller waits for.
+#[derive(Default)]
+struct Turn {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Waiting,
+    /// It is this caller's to run the next batch.
+    Lead,
+    Answered(Answers),
 }
 
 type Answers = Result<Vec<Result<Outcome>>>;
 
 impl Writer {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    /// The system has no thread left.
-    pub fn start(store: Store, config: WriterConfig) -> std::io::Result<Self> {
-        let (queue, requests) = sync_channel(config.max_waiting.max(1));
-        let work = move || run(&store, &requests, config.max_batch);
-        let thread = std::thread::Builder::new().name("ledger-writer".to_owned()).spawn(work)?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    pub fn new(store: Store, config: WriterConfig) -> Self {
+        Self { store, config, desk: Mutex::default(), room: Condvar::new() }
     }
 
     /// Runs one command.
     ///
     /// # Errors
-    /// Its refusal; [`Error::Stopped`], [`Error::Batch`].
+    /// Its refusal; [`Error::Batch`].
     pub fn execute(&self, command: Command) -> Result<Outcome> {
         let mut answers = self.request(vec![command], false)?;
         answers.pop().ok_or(Error::Stopped)?
@@ -69,7 +87,7 @@ impl Writer {
     /// Runs commands in their order, each by itself, and answers in their order.
     ///
     /// # Errors
-    /// [`Error::Stopped`], [`Error::Batch`].
+    /// [`Error::Batch`].
     pub fn execute_all(&self, commands: Vec<Command>) -> Result<Vec<Result<Outcome>>> {
         self.request(commands, false)
     }
@@ -77,59 +95,104 @@ impl Writer {
     /// Runs linked commands: all of them, or none.
     ///
     /// # Errors
-    /// The first refusal; [`Error::Stopped`], [`Error::Batch`].
+    /// The first refusal; [`Error::Batch`].
     pub fn execute_linked(&self, commands: Vec<Command>) -> Result<Vec<Outcome>> {
         engine::all_or_first_refusal(self.request(commands, true)?)
     }
 
     fn request(&self, commands: Vec<Command>, linked: bool) -> Answers {
-        let (answer, answered) = sync_channel(1);
-        let queue = self.queue.as_ref().ok_or(Error::Stopped)?;
-        let request = Request { commands, linked, answer };
-        match queue.try_send(request) {
-            Ok(()) => {}
-            Err(TrySendError::Full(request)) => {
-                queue.send(request).map_err(|_| Error::Stopped)?;
+        let turn = Arc::new(Turn::default());
+        let mut desk = unpoisoned(&self.desk);
+        while desk.waiting.len() >= self.config.max_waiting.max(1) {
+            desk = self.room.wait(desk).unwrap_or_else(PoisonError::into_inner);
+        }
+        desk.waiting.push_back(Request { commands, linked, turn: turn.clone() });
+        let leads = !std::mem::replace(&mut desk.led, true);
+        drop(desk);
+        if leads {
+            self.lead();
+        }
+        loop {
+            match turn.wait() {
+                Some(answers) => return answers,
+                None => self.lead(),
             }
-            Err(TrySendError::Disconnected(_)) => return Err(Error::Stopped),
-        }
-        answered.recv().map_err(|_| Error::Stopped)?
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.queue = None;
-        if let Some(thread) = self.thread.take() {
-            // It panics only if the store does, and then there is nothing left to do.
-            let _ = thread.join();
         }
     }
-}
 
-/// Takes batches until the last sender is gone.
-fn run(store: &Store, requests: &Receiver<Request>, max_batch: usize) {
-    let mut carried = VecDeque::new();
-    loop {
-        let first = match carried.pop_front() {
-            Some(request) => request,
-            None => match requests.recv() {
-                Ok(request) => request,
-                Err(_) => return,
-            },
-        };
-        let mut size = first.commands.len();
-        let mut batch = vec![first];
-        while size < max_batch {
-            let Ok(next) = requests.try_recv() else { break };
-            if size + next.commands.len() > max_batch {
-                carried.push_back(next);
+    /// Runs a batch of what waits, from the first on, and passes the lead on. The leader's own
+    /// request is in it: it is the first, since the lead goes to the first.
+    fn lead(&self) {
+        let mut leading = Leading { writer: self, batch: self.take() };
+        commit(&self.store, std::mem::take(&mut leading.batch));
+    }
+
+    fn take(&self) -> Vec<Request> {
+        let mut desk = unpoisoned(&self.desk);
+        let (mut batch, mut size) = (Vec::new(), 0);
+        while let Some(next) = desk.waiting.front() {
+            let more = next.commands.len();
+            if !batch.is_empty() && size + more > self.config.max_batch {
                 break;
             }
-            size += next.commands.len();
-            batch.push(next);
+            size += more;
+            batch.extend(desk.waiting.pop_front());
         }
-        commit(store, batch);
+        self.room.notify_all();
+        batch
+    }
+
+    fn pass_on(&self) {
+        let mut desk = unpoisoned(&self.desk);
+        match desk.waiting.front() {
+            Some(next) => next.turn.set(State::Lead),
+            None => desk.led = false,
+        }
+    }
+}
+
+/// The lead, which goes on to the next whatever ends it.
+struct Leading<'a> {
+    writer: &'a Writer,
+    /// What was taken and not run.
+    batch: Vec<Request>,
+}
+
+impl Drop for Leading<'_> {
+    fn drop(&mut self) {
+        self.writer.pass_on();
+    }
+}
+
+impl Drop for Request {
+    /// A request that goes without an answer (whoever ran it panicked) is not left waiting.
+    fn drop(&mut self) {
+        let mut state = unpoisoned(&self.turn.state);
+        if !matches!(*state, State::Answered(_)) {
+            *state = State::Answered(Err(Error::Stopped));
+            self.turn.changed.notify_all();
+        }
+    }
+}
+
+impl Turn {
+    /// The answers; `None` if it is this caller's turn to lead.
+    fn wait(&self) -> Option<Answers> {
+        let mut state = unpoisoned(&self.state);
+        loop {
+            match std::mem::take(&mut *state) {
+                State::Waiting => {
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                State::Lead => return None,
+                State::Answered(answers) => return Some(answers),
+            }
+        }
+    }
+
+    fn set(&self, next: State) {
+        *unpoisoned(&self.state) = next;
+        self.changed.notify_all();
     }
 }
 
@@ -140,13 +203,14 @@ fn commit(store: &Store, batch: Vec<Request>) {
         Ok(mut answers) => {
             for request in batch {
                 let rest = answers.split_off(request.commands.len().min(answers.len()));
-                reply(request, Ok(std::mem::replace(&mut answers, rest)));
+                let own = std::mem::replace(&mut answers, rest);
+                request.turn.set(State::Answered(Ok(own)));
             }
         }
         Err(fault) if batch.len() == 1 => {
             let fault = Arc::new(fault);
             for request in batch {
-                reply(request, Err(Error::Batch(fault.clone())));
+                request.turn.set(State::Answered(Err(Error::Batch(fault.clone()))));
             }
         }
         Err(_) => batch.into_iter().for_each(|request| commit(store, vec![request])),
@@ -164,7 +228,6 @@ fn write(store: &Store, batch: &[Request]) -> Answers {
     store.write(|tx| engine::execute_groups(tx, &groups))
 }
 
-fn reply(request: Request, answers: Answers) {
-    // A caller that has gone away is not told.
-    let _ = request.answer.send(answers);
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -95,7 +95,7 @@ on_both_databases! {
 on_both_databases! {
     fn a_failed_group_between_others_leaves_them_alone(db) {
         let people = People::with(&db, usd(10));
-        let writer = Writer::start(db.store.clone(), WriterConfig::default()).unwrap();
+        let writer = Writer::new(db.store.clone(), WriterConfig::default());
         let held = writer.execute(Command::hold(new_hold("h", people.wallet, usd(5)))).unwrap();
         let Outcome::Held(placed) = held else { panic!("{held:?}") };
         let capture = |key: &str, amount| {
@@ -116,8 +116,8 @@ on_both_databases! {
     fn callers_of_a_writer_share_one_hot_account(db) {
         let (callers, rounds) = (16, 20);
         let people = People::with(&db, usd(1_000));
-        let writer = Writer::start(db.store.clone(), WriterConfig { max_batch: 8, max_waiting: 4 });
-        let writer = Arc::new(writer.unwrap());
+        let bounds = WriterConfig { max_batch: 8, max_waiting: 4 };
+        let writer = Arc::new(Writer::new(db.store.clone(), bounds));
         std::thread::scope(|scope| {
             for caller in 0..callers {
                 let (writer, people) = (&writer, &people);
@@ -144,7 +144,7 @@ on_both_databases! {
 on_both_databases! {
     fn two_writers_do_one_key_once(db) {
         let people = People::with(&db, usd(1_000));
-        let writers = [0, 1].map(|_| Writer::start(db.store.clone(), WriterConfig::default()).unwrap());
+        let writers = [0, 1].map(|_| Writer::new(db.store.clone(), WriterConfig::default()));
         // The same keys in another order, with new accounts to open on the way.
         let owners: Vec<PartyId> = write(&db.store, |tx| Ok((0..40).map(|_| tx.id()).collect()));
         let deposits: Vec<_> = write(&db.store, |tx| Ok((0..40).map(|_| tx.id()).collect()));

@@ -59,14 +59,16 @@ impl Location {
 }
 
 /// `busy_timeout` first: the others may have to wait for a lock. FULL: a commit is on the disk
-/// before it is acknowledged.
+/// before it is acknowledged. What savepoints keep for being undone stays in memory, not in a file:
+/// it is no larger than what a transaction changes.
 const SQLITE_PRAGMAS: &str = "
     PRAGMA busy_timeout = 10000;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;
     PRAGMA cache_size = -65536;
-    PRAGMA wal_autocheckpoint = 10000;
+    PRAGMA wal_autocheckpoint = 20000;
+    PRAGMA temp_store = MEMORY;
 ";
 
 /// Opens connections for the pool.

@@ -75,7 +75,7 @@ impl<'a> Subject<'a> {
             OPENED.into_iter().map(open).collect()
         });
         let config = WriterConfig { max_batch: 400, max_waiting: 8 };
-        let writer = Writer::start(db.store.clone(), config).unwrap();
+        let writer = Writer::new(db.store.clone(), config);
         let (transactions, holds) = (HashMap::new(), HashMap::new());
         let rng = StdRng::seed_from_u64(seed);
         Self { db, mode, rng, writer, accounts, transactions, holds, crashes: 0 }

@@ -74,7 +74,7 @@ impl Options {
 
 fn run(store: &Store, options: &Options) -> Result<(), Error> {
     let book = Book::open(store, &options.name, options.threads)?;
-    let writer = Writer::start(store.clone(), WriterConfig::default())?;
+    let writer = Writer::new(store.clone(), WriterConfig::default());
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..options.threads)
             .map(|thread| {
