@@ -9,8 +9,8 @@ use garde::Validate;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
-use sha2::{Digest, Sha256};
 
+use crate::fingerprint::{Fingerprint, escape};
 use crate::problem::{Code, Problem, Result};
 
 /// The most bytes a JSON body may have.
@@ -19,8 +19,8 @@ pub const MAX_JSON: usize = 1 << 20;
 /// A body that was read and found valid.
 pub struct Body<T> {
     pub value: T,
-    /// SHA-256 of what the body says, whatever its spaces and the order of its members.
-    pub fingerprint: [u8; 32],
+    /// What the body says, whatever its spaces and the order of its members.
+    pub fingerprint: Fingerprint,
 }
 
 impl<T> FromRequest for Body<T>
@@ -71,7 +71,7 @@ fn parse<T: DeserializeOwned + Validate<Context = ()>>(bytes: &[u8]) -> Result<B
     if let Some(at) = nul(&canonical) {
         return Err(Problem::new(Code::InvalidBody).at(at, "text without the character U+0000"));
     }
-    let fingerprint = Sha256::digest(canonical.to_string()).into();
+    let fingerprint = Fingerprint::of(&canonical);
     // From the text again, not from the value: so a member that stands twice is refused.
     let reader = &mut serde_json::Deserializer::from_slice(bytes);
     let value: T = serde_path_to_error::deserialize(reader).map_err(|error| {
@@ -99,11 +99,6 @@ fn nul(value: &Value) -> Option<String> {
         Value::Object(map) => map.iter().find_map(|(key, inner)| inside(key, inner)),
         _ => None,
     }
-}
-
-/// A member's name in a JSON pointer.
-fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }
 
 fn pointer(path: &Path) -> String {

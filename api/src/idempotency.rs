@@ -13,10 +13,10 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use diesel::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use store::schema::idempotency;
 use store::{PartyId, Store, Tx};
 
+use crate::fingerprint::Fingerprint;
 use crate::problem::{Code, Problem, Result};
 
 const HEADER: &str = "idempotency-key";
@@ -54,7 +54,7 @@ impl IdempotencyKey {
         self,
         store: &Store,
         party: PartyId,
-        body: [u8; 32],
+        body: Fingerprint,
         status: StatusCode,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<HttpResponse> {
@@ -69,7 +69,7 @@ impl IdempotencyKey {
         self,
         store: &Store,
         party: PartyId,
-        body: [u8; 32],
+        body: Fingerprint,
         (name, secret): (&'static str, String),
         work: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<HttpResponse> {
@@ -89,17 +89,16 @@ impl IdempotencyKey {
         self,
         store: &Store,
         party: PartyId,
-        body: [u8; 32],
+        body: Fingerprint,
         status: StatusCode,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T>,
     ) -> Result<Answer> {
-        let fingerprint: [u8; 32] =
-            Sha256::new().chain_update(&self.route).chain_update(body).finalize().into();
+        let fingerprint = body.stored(&self.route);
         let mut work = Some(work);
         loop {
             let mut lost_race = false;
             let outcome = store.write(|tx| {
-                if let Some(answer) = find(tx, party, &self.key, &fingerprint)? {
+                if let Some(answer) = find(tx, party, &self.key, &fingerprint, &body)? {
                     return Ok(Some(answer));
                 }
                 match reserve(tx, party, &self.key, &fingerprint) {
@@ -145,7 +144,8 @@ fn find(
     tx: &mut Tx<'_>,
     party: PartyId,
     key: &str,
-    fingerprint: &[u8; 32],
+    fingerprint: &[u8],
+    asked: &Fingerprint,
 ) -> Result<Option<Answer>> {
     let row: Option<(Vec<u8>, i32, String)> = idempotency::table
         .filter(idempotency::party_id.eq(party).and(idempotency::key.eq(key)))
@@ -153,25 +153,24 @@ fn find(
         .first(tx.conn)
         .optional()?;
     let Some((earlier, status, body)) = row else { return Ok(None) };
-    if earlier != fingerprint {
-        return Err(Problem::new(Code::IdempotencyKeyReused));
+    if !Fingerprint::is(fingerprint, &earlier) {
+        let reused = Problem::new(Code::IdempotencyKeyReused);
+        let differs = asked.differs(&earlier);
+        return Err(
+            differs.fold(reused, |problem, at| problem.at(at, "not as in the first request"))
+        );
     }
     let status = u16::try_from(status).ok().and_then(|s| StatusCode::from_u16(s).ok());
     let status = status.ok_or_else(|| Problem::internal("an answer without a status"))?;
     Ok(Some(Answer { status, body, replayed: true }))
 }
 
-fn reserve(
-    tx: &mut Tx<'_>,
-    party: PartyId,
-    key: &str,
-    fingerprint: &[u8; 32],
-) -> store::Result<()> {
+fn reserve(tx: &mut Tx<'_>, party: PartyId, key: &str, fingerprint: &[u8]) -> store::Result<()> {
     diesel::insert_into(idempotency::table)
         .values((
             idempotency::party_id.eq(party),
             idempotency::key.eq(key),
-            idempotency::fingerprint.eq(fingerprint.as_slice()),
+            idempotency::fingerprint.eq(fingerprint),
             idempotency::status.eq(0),
             idempotency::body.eq(""),
             idempotency::created_at.eq(tx.now),

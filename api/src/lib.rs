@@ -22,6 +22,7 @@ pub mod config;
 pub mod demo;
 pub mod deposit;
 pub mod earnings;
+pub mod fingerprint;
 pub mod fleet;
 pub mod http;
 pub mod idempotency;

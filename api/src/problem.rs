@@ -55,7 +55,7 @@ codes! {
     BodyTooLarge "body_too_large" 413 "The body is too large" "A JSON body may have 1 MiB, a blob 64 MiB.";
     UnsupportedMediaType "unsupported_media_type" 415 "The body's media type is not taken here" "Send `Content-Type: application/json`.";
     InvalidBody "invalid_body" 422 "A field is not valid" "Correct the fields that `errors` points at.";
-    IdempotencyKeyReused "idempotency_key_reused" 422 "This Idempotency-Key was used for another request" "Send a new key with new work; retry only with the same body.";
+    IdempotencyKeyReused "idempotency_key_reused" 422 "This Idempotency-Key was used for another request" "Send a new key with new work; retry only with the same body. `errors` points at what differs.";
     AmountNotPositive "amount_not_positive" 422 "The amount is not above zero" "Name an amount above zero.";
     AmountOutOfRange "amount_out_of_range" 422 "The amount is out of range" "Name a smaller amount.";
     AmountNotInCents "amount_not_in_cents" 422 "The amount is not in whole cents" "Money moves between banks in whole cents.";

@@ -7,13 +7,13 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, get, post, web};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::app::App;
 use crate::auth::{Customer, Finance};
 use crate::body::Body;
+use crate::fingerprint::Fingerprint;
 use crate::idempotency::IdempotencyKey;
 use crate::money::Money;
 use crate::pagination::{Page, PageQuery};
@@ -147,7 +147,7 @@ async fn confirm(
     id: web::Path<DepositId>,
 ) -> Result<HttpResponse> {
     let party = finance.party;
-    key.once(&app.store, party, Sha256::digest([]).into(), StatusCode::OK, move |tx| {
+    key.once(&app.store, party, Fingerprint::none(), StatusCode::OK, move |tx| {
         store::confirm(tx, *id, party)
     })
     .await

@@ -7,12 +7,12 @@ mod program;
 use ::store::{JobId, LeaseId};
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, get, post, web};
-use sha2::{Digest, Sha256};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::app::App;
 use crate::auth::Customer;
 use crate::body::Body;
+use crate::fingerprint::Fingerprint;
 use crate::idempotency::IdempotencyKey;
 use crate::pagination::{Page, PageQuery};
 use crate::problem::{ProblemBody, Result};
@@ -145,7 +145,7 @@ async fn cancel(
     id: web::Path<JobId>,
 ) -> Result<HttpResponse> {
     let party = customer.party;
-    key.once(&app.store, party, Sha256::digest([]).into(), StatusCode::OK, move |tx| {
+    key.once(&app.store, party, Fingerprint::none(), StatusCode::OK, move |tx| {
         scheduler::job::cancel(tx, party, *id)?;
         Ok(Job::from(scheduler::job::load(tx, party, *id)?))
     })

@@ -27,7 +27,9 @@ store::on_both_databases! {
         let mut job = new_job(&customer);
         job["name"] = json!("other");
         let reused = Ask { body: job.to_string().into_bytes(), ..ask.clone() };
-        customer.send(&reused).refused(422, "idempotency_key_reused");
+        let differs = customer.send(&reused).refused(422, "idempotency_key_reused");
+        assert_eq!(differs["errors"][0]["pointer"], "/name", "{differs}");
+        assert_eq!(differs["errors"].as_array().unwrap().len(), 1);
         let path = format!("/v1/jobs/{}/cancel", first.json()["id"].as_str().unwrap());
         customer.send(&Ask { path, ..ask.clone() }).refused(422, "idempotency_key_reused");
         assert_eq!(app.rows(), rows);
