@@ -59,8 +59,7 @@ impl Location {
 }
 
 /// `busy_timeout` first: the others may have to wait for a lock. FULL: a commit is on the disk
-/// before it is acknowledged. What savepoints keep for being undone stays in memory, not in a file:
-/// it is no larger than what a transaction changes.
+/// before it is acknowledged.
 const SQLITE_PRAGMAS: &str = "
     PRAGMA busy_timeout = 10000;
     PRAGMA journal_mode = WAL;
@@ -68,8 +67,12 @@ const SQLITE_PRAGMAS: &str = "
     PRAGMA foreign_keys = ON;
     PRAGMA cache_size = -65536;
     PRAGMA wal_autocheckpoint = 20000;
-    PRAGMA temp_store = MEMORY;
 ";
+
+/// For the writer alone, once the schema is up to date: what savepoints keep for being undone stays
+/// in memory, not in a file. It is no larger than what a transaction changes; what readers sort and
+/// what a migration indexes may be.
+pub(crate) const SQLITE_WRITER: &str = "PRAGMA temp_store = MEMORY";
 
 /// Opens connections for the pool.
 pub(crate) struct Manager(pub(crate) Location);

@@ -11,7 +11,7 @@ use diesel::r2d2::Pool;
 use diesel::{Connection, PgConnection, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use crate::connection::{Location, Manager};
+use crate::connection::{Location, Manager, SQLITE_WRITER};
 use crate::id::{Id, IdSource, Kind};
 use crate::writer::Writer;
 use crate::{AnyConnection, Clock, Error, Result, SystemClock, Timestamp};
@@ -79,6 +79,9 @@ impl Store {
         };
         let mut first = location.connect()?;
         migrate(&mut first)?;
+        if let AnyConnection::Sqlite(conn) = &mut first {
+            conn.batch_execute(SQLITE_WRITER)?;
+        }
         let writer = matches!(first, AnyConnection::Sqlite(_)).then(|| Writer::new(first));
         let pool = Pool::builder()
             .max_size(POOL_SIZE)
