@@ -15,6 +15,7 @@ pub struct AppState {
     pub blobs: Blobs,
     pub tokens: TokenKey,
     pub scheduler: scheduler::Config,
+    pub desk: scheduler::Desk,
     /// Quotes in work.
     pub quotes: tokio::sync::Semaphore,
     /// Deposits of source `test` post at once, out of thin air.

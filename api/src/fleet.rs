@@ -7,7 +7,7 @@ use rand::RngCore;
 use scheduler::embedded::{Blobs as FleetBlobs, Fleet};
 use scheduler::engine::Engine;
 use scheduler::fleet::{self, NewVehicle, Policy};
-use scheduler::{DataClass, PayIn, Purpose};
+use scheduler::{DataClass, Desk, PayIn, Purpose};
 use sha2::{Digest as _, Sha256};
 use store::{Amount, PartyId, Store, Tx, VehicleId};
 use vehicle::protocol::{ChargeState, Digest, Gear, Telemetry};
@@ -34,12 +34,7 @@ pub struct Works {
 
 impl Works {
     /// Starts both. `workers` tasks run at a time, each in a process of its own.
-    pub fn start(
-        store: &Store,
-        blobs: &Blobs,
-        config: &scheduler::Config,
-        workers: usize,
-    ) -> anyhow::Result<Self> {
+    pub fn start(desk: &Desk, blobs: &Blobs, workers: usize) -> anyhow::Result<Self> {
         let executable = std::env::current_exe().context("our own program")?;
         let pool = WorkerPool::new(WorkerConfig {
             executable,
@@ -47,10 +42,10 @@ impl Works {
             size: workers.max(1),
         })?;
         let blobs: Arc<dyn FleetBlobs> = Arc::new(blobs.clone());
-        let node = store.env().ids.id(store.now());
+        let node = desk.store().env().ids.id(desk.store().now());
         Ok(Self {
-            fleet: Fleet::start(store.clone(), config.clone(), blobs, Arc::new(pool)),
-            engine: Engine::start(store.clone(), config.clone(), node),
+            fleet: Fleet::start(desk.clone(), blobs, Arc::new(pool)),
+            engine: Engine::start(desk.clone(), node),
         })
     }
 

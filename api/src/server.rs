@@ -9,6 +9,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{HttpServer, web};
 use anyhow::{Context, anyhow};
+use scheduler::Desk;
 use store::Store;
 use utoipa_actix_web::AppExt;
 use utoipa_swagger_ui::SwaggerUi;
@@ -28,6 +29,7 @@ const DRAIN_S: u64 = 15;
 pub struct Running {
     pub addr: SocketAddr,
     pub store: Store,
+    pub desk: Desk,
     pub blobs: Blobs,
     handle: ServerHandle,
     http: JoinHandle<std::io::Result<()>>,
@@ -42,11 +44,13 @@ pub fn start(config: &Config) -> anyhow::Result<Running> {
 /// Starts on a database that is open already, with its clock.
 pub fn start_on(store: Store, config: &Config) -> anyhow::Result<Running> {
     let blobs = Blobs::in_folder(&config.data.data.join("blobs"))?;
+    let desk = Desk::new(store.clone(), config.scheduler.clone());
     let state = web::Data::new(AppState {
         store: store.clone(),
         blobs: blobs.clone(),
         tokens: TokenKey::load(&store, config.token_lifetime)?,
         scheduler: config.scheduler.clone(),
+        desk: desk.clone(),
         quotes: tokio::sync::Semaphore::new(1),
         allow_test_deposits: config.allow_test_deposits,
     });
@@ -57,7 +61,7 @@ pub fn start_on(store: Store, config: &Config) -> anyhow::Result<Running> {
     let from = config.mail_from.parse().context("the sender's address")?;
     let (addr, handle, http) = listen(state, config)?;
     let mailer = Mailer::start(store.clone(), transport, from)?;
-    Ok(Running { addr, store, blobs, handle, http, mailer })
+    Ok(Running { addr, store, desk, blobs, handle, http, mailer })
 }
 
 impl Running {

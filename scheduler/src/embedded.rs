@@ -10,7 +10,7 @@ use store::{Store, VehicleId};
 use vehicle::protocol::{Digest, Heartbeat, HeartbeatReply, Telemetry};
 use vehicle::{Agent, Phase, Transport, TransportError, WorkerPool};
 
-use crate::{Config, Error, blob, lease};
+use crate::{Desk, Error, blob};
 
 /// Where blobs are.
 pub trait Blobs: Send + Sync {
@@ -53,16 +53,11 @@ struct Car {
 }
 
 impl Fleet {
-    pub fn start(
-        store: Store,
-        config: Config,
-        blobs: Arc<dyn Blobs>,
-        pool: Arc<WorkerPool>,
-    ) -> Self {
+    pub fn start(desk: Desk, blobs: Arc<dyn Blobs>, pool: Arc<WorkerPool>) -> Self {
         let shared = Arc::new(Shared::default());
         let thread = {
             let shared = shared.clone();
-            std::thread::spawn(move || run(&shared, &store, &config, blobs.as_ref()))
+            std::thread::spawn(move || run(&shared, &desk, blobs.as_ref()))
         };
         Self { shared, pool, thread: Some(thread) }
     }
@@ -180,9 +175,10 @@ impl Shared {
     }
 }
 
-fn run(shared: &Shared, store: &Store, config: &Config, blobs: &dyn Blobs) {
+fn run(shared: &Shared, desk: &Desk, blobs: &dyn Blobs) {
+    let store = desk.store();
     while let Some((id, mut agent, telemetry)) = shared.next(store) {
-        let transport = InProcess { store, config, blobs, id };
+        let transport = InProcess { desk, blobs, id };
         let now_us = store.now().0;
         let wait_us = agent.poll(&transport, &telemetry, now_us);
         shared.put_back(id, agent, now_us.saturating_add(wait_us.max(0)));
@@ -195,15 +191,14 @@ fn run(shared: &Shared, store: &Store, config: &Config, blobs: &dyn Blobs) {
 }
 
 struct InProcess<'a> {
-    store: &'a Store,
-    config: &'a Config,
+    desk: &'a Desk,
     blobs: &'a dyn Blobs,
     id: VehicleId,
 }
 
 impl Transport for InProcess<'_> {
     fn heartbeat(&self, beat: &Heartbeat) -> Result<HeartbeatReply, TransportError> {
-        lease::heartbeat(self.store, self.config, self.id, beat).map_err(|error| {
+        self.desk.heartbeat(self.id, beat).map_err(|error| {
             tracing::warn!(vehicle = %self.id, %error, "heartbeat failed");
             match error {
                 Error::NotFound(_) => TransportError::Refused(error.to_string()),
@@ -219,7 +214,8 @@ impl Transport for InProcess<'_> {
     fn store_blob(&self, bytes: &[u8]) -> Result<Digest, TransportError> {
         let digest = self.blobs.put(bytes).map_err(TransportError::Unreachable)?;
         let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-        self.store
+        self.desk
+            .store()
             .write(|tx| blob::record(tx, &digest.0, size))
             .map_err(|error| TransportError::Unreachable(error.to_string()))?;
         Ok(digest)

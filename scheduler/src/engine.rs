@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use store::{NodeId, Store};
 
-use crate::{Config, Error, lease, market};
+use crate::{Config, Desk, Error, lease, market};
 
 /// A running loop. It never ends by an error: what fails is logged and tried again next tick.
 pub struct Engine {
@@ -22,11 +22,11 @@ struct Signal {
 
 impl Engine {
     /// Starts a thread that leads every market it can as `node`.
-    pub fn start(store: Store, config: Config, node: NodeId) -> Self {
+    pub fn start(desk: Desk, node: NodeId) -> Self {
         let signal = Arc::new(Signal::default());
         let thread = {
             let signal = signal.clone();
-            std::thread::spawn(move || run(&store, &config, node, &signal))
+            std::thread::spawn(move || run(&desk, node, &signal))
         };
         Self { signal, thread: Some(thread) }
     }
@@ -57,7 +57,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-fn run(store: &Store, config: &Config, node: NodeId, signal: &Signal) {
+fn run(desk: &Desk, node: NodeId, signal: &Signal) {
+    let (store, config) = (desk.store(), desk.config());
     let pause = Duration::from_millis(config.tick_ms.into());
     loop {
         expire_holds(store);

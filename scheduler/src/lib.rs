@@ -4,6 +4,7 @@
 //! - [`job`]: jobs, their bids and tasks; a job is accepted together with the hold on its budget.
 //! - [`market`]: the tick of a market: leader, book, clearing, choice of cars, leases.
 //! - [`lease`]: heartbeats, attempts, the end of a lease and its settlement.
+//! - [`desk`]: where a process takes its cars' polls.
 //! - [`engine`]: the loop that ticks and sweeps; [`embedded`]: cars that live in this process.
 //!
 //! Inside: `plan_*`, `choose_*`, `bill_*` are pure; the rest loads, asks them, and stores. Every
@@ -14,6 +15,7 @@
 
 pub mod blob;
 pub mod config;
+pub mod desk;
 pub mod embedded;
 pub mod engine;
 mod error;
@@ -24,6 +26,7 @@ pub mod market;
 mod model;
 
 pub use config::Config;
+pub use desk::Desk;
 pub use error::{Error, Result};
 pub use model::{
     AttemptOutcome, DataClass, EndReason, JobState, LeaseState, LeftOut, NoCar, PayIn, Permits,

@@ -16,8 +16,7 @@ use crate::{identity, server};
 pub fn run(config: &Config, json: bool) -> Result<Answer, Failure> {
     let config = Config { scheduler: settings(config), ..config.clone() };
     let running = server::start(&config)?;
-    let works =
-        Works::start(&running.store, &running.blobs, &config.scheduler, fleet::processors())?;
+    let works = Works::start(&running.desk, &running.blobs, fleet::processors())?;
     if config.vehicles > 0 {
         let owner = house_owner(&running.store)?;
         fleet::embed_cars(&running.store, &works.fleet, owner, config.vehicles)?;

@@ -69,12 +69,7 @@ fn night(data: &Path, database_url: Option<String>) -> anyhow::Result<Report> {
         ..Config::local(DataConfig { database_url, ..DataConfig::in_folder(data) })
     };
     let running = server::start(&server_config)?;
-    let works = Works::start(
-        &running.store,
-        &running.blobs,
-        &server_config.scheduler,
-        fleet::processors(),
-    )?;
+    let works = Works::start(&running.desk, &running.blobs, fleet::processors())?;
     let anybody = Client::new(&running.url())?;
 
     let owners =

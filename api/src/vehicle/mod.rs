@@ -195,7 +195,7 @@ async fn heartbeat(app: App, car: Car, body: Body<model::Beat>) -> Result<HttpRe
     let reply = web::block(move || {
         let id = state.store.read(|tx| fleet::authenticate(tx, &car.token_hash))?;
         let id = id.ok_or_else(|| Problem::new(Code::TokenInvalid))?;
-        Ok::<_, Problem>(scheduler::lease::heartbeat(&state.store, &state.scheduler, id, &beat)?)
+        Ok::<_, Problem>(state.desk.heartbeat(id, &beat)?)
     });
     Ok(HttpResponse::Ok().json(reply.await??))
 }
