@@ -15,7 +15,11 @@ use crate::{
 /// What came of a heartbeat.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Served {
-    Reply(HeartbeatReply),
+    Reply {
+        reply: HeartbeatReply,
+        /// It has a lease now.
+        leased: bool,
+    },
     /// No such vehicle, or it is retired.
     Unknown,
     /// It is to be told to this market.
@@ -79,7 +83,7 @@ impl World<'_> {
             Some(lease) => self.serve(lease, verdict.is_ok(), own, beat)?,
             None => idle_reply(self.config, beat, own),
         };
-        Ok(Served::Reply(reply))
+        Ok(Served::Reply { reply, leased: self.live.contains_key(&id) })
     }
 
     /// What of a car's word can be answered without a change. Only cars and live leases are loaded.
