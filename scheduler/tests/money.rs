@@ -70,10 +70,9 @@ on_both_databases! {
         let order = world.beat(car, &at_home(), None).order.unwrap();
         world.db.clock.advance_s(30);
         let checkpoint = world.stored("checkpoint");
-        let left = AttemptReport {
-            attempt_id: order.attempt_id,
-            state: AttemptState::Checkpointed { checkpoint: checkpoint.clone(), metered_us: 30_000_000 },
-        };
+        let state =
+            AttemptState::Checkpointed { checkpoint: checkpoint.clone(), metered_us: 30_000_000 };
+        let left = AttemptReport::new(order.attempt_id, state);
         assert_eq!(world.beat(car, &driver_back(), Some(left)).order, None);
         // Not paid yet, and no more kept back than it can cost.
         assert_eq!(world.leases(), [("ended".into(), "vacated".into(), -1, 1_000)]);
@@ -100,7 +99,7 @@ on_both_databases! {
         let order = world.beat(car, &at_home(), None).order.unwrap();
         world.db.clock.advance_s(30);
         let state = AttemptState::Vacated { metered_us: 30_000_000 };
-        let left = AttemptReport { attempt_id: order.attempt_id, state };
+        let left = AttemptReport::new(order.attempt_id, state);
         world.beat(car, &driver_back(), Some(left.clone()));
         assert_eq!(world.leases(), [("settled".into(), "vacated".into(), 0, 0)]);
         // Said again, because the answer was lost: nothing more happens.

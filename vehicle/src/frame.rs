@@ -3,6 +3,7 @@
 //! payload is stored, and memory grows only with bytes that arrived: neither side can make the
 //! other allocate by announcing much.
 
+use std::collections::BTreeMap;
 #[cfg(feature = "worker")]
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -10,11 +11,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::protocol::{FailureCode, Limits, Runtime};
+use crate::protocol::{
+    AttemptUsage, FailureCode, Limits, MAX_LOG, MAX_METRICS, Runtime, is_metric_name,
+};
 
 pub(crate) const HEADER: usize = 5;
 /// Bound of every frame that carries JSON.
 pub(crate) const MAX_JSON: usize = 8 << 10;
+/// Bound of a frame that carries an account: a log may double when it is written as JSON.
+pub(crate) const MAX_ACCOUNT: usize = 64 << 10;
 /// Bound of a program, an input or a checkpoint on its way to the worker.
 pub(crate) const MAX_PART: usize = 512 << 20;
 /// Bound of a compiled module on its way back.
@@ -32,8 +37,8 @@ pub(crate) enum Kind {
     Input = 4,
     Checkpoint = 5,
     Yield = 6,
-    // From the worker: Ready, at most one Compiled, Executing, then any number of Progress and
-    // Checkpoint, then one of Done (after Output), Yielded, Failed.
+    // From the worker: Ready, at most one Compiled, Executing, then any number of Progress,
+    // Account and Checkpoint, then one of Done (after Output), Yielded, Failed.
     Ready = 16,
     Executing = 17,
     Progress = 18,
@@ -41,6 +46,7 @@ pub(crate) enum Kind {
     Done = 20,
     Yielded = 21,
     Failed = 22,
+    Account = 23,
 }
 
 impl Kind {
@@ -48,7 +54,7 @@ impl Kind {
         use Kind::*;
         [
             Request, Program, Compiled, Input, Checkpoint, Yield, Ready, Executing, Progress,
-            Output, Done, Yielded, Failed,
+            Output, Done, Yielded, Failed, Account,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)
@@ -89,19 +95,33 @@ pub struct SandboxReport {
     pub seccomp: bool,
 }
 
-/// What an execution used, as the worker says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Usage {
-    /// Units of fuel; 0 for runtimes without.
-    pub fuel: u64,
-    /// CPU time of the whole worker process, microseconds.
-    pub cpu_us: i64,
+/// What a worker tells of an execution beside how it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Account {
+    pub usage: AttemptUsage,
+    pub log: String,
+    pub metrics: BTreeMap<String, i64>,
+}
+
+impl Account {
+    /// The same within its bounds: who wrote it is not trusted.
+    pub fn clean(self) -> Self {
+        let metrics = self.metrics.into_iter().filter(|(name, _)| is_metric_name(name));
+        Self {
+            usage: AttemptUsage { cpu_us: self.usage.cpu_us.max(0), ..self.usage },
+            log: clean_log(&self.log),
+            metrics: metrics.take(MAX_METRICS).collect(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Failed {
     pub code: FailureCode,
     pub message: String,
+    #[serde(default)]
+    pub account: Account,
 }
 
 #[derive(Debug, PartialEq, Eq, Error)]
@@ -215,6 +235,18 @@ pub(crate) fn short(message: &str) -> String {
     message[..end].to_owned()
 }
 
+/// The end of a log, [`MAX_LOG`] bytes at most, cut at a character, without control characters but
+/// newline and tab.
+pub(crate) fn clean_log(log: &str) -> String {
+    let plain = |c: &char| matches!(c, '\n' | '\t') || !c.is_control();
+    let log: String = log.chars().filter(plain).collect();
+    let mut start = log.len().saturating_sub(MAX_LOG);
+    while !log.is_char_boundary(start) {
+        start += 1;
+    }
+    log[start..].to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,6 +276,21 @@ mod tests {
         assert!(matches!(error, FrameError::TooLong { len: 0x4000_0000, max: 16, .. }));
         let error = Assembler::new().next(&mut &[99u8, 0, 0, 0, 0][..], |_| 16).unwrap_err();
         assert_eq!(error, FrameError::Kind(99));
+    }
+
+    #[test]
+    fn an_account_is_cut_to_its_bounds() {
+        let names = (0..20).map(|n| format!("n{n:02}")).chain(["Upper".into(), String::new()]);
+        let account = Account {
+            usage: AttemptUsage { cpu_us: -1, ..AttemptUsage::default() },
+            log: format!("{}\x1b[2J\r\n\tend", "é".repeat(MAX_LOG)),
+            metrics: names.map(|name| (name, 1)).collect(),
+        };
+        let clean = account.clean();
+        assert_eq!(clean.usage.cpu_us, 0);
+        assert!(clean.log.len() <= MAX_LOG && clean.log.ends_with("é[2J\n\tend"));
+        assert_eq!(clean.metrics.len(), MAX_METRICS);
+        assert!(clean.metrics.keys().all(|name| name.starts_with('n')));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The words a car and the platform exchange. A car always calls; the answer to its heartbeat
 //! carries the next order. Ids are TypeIDs in text (`lease_01h...`), opaque to the car.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -86,6 +88,54 @@ pub struct Heartbeat {
 pub struct AttemptReport {
     pub attempt_id: String,
     pub state: AttemptState,
+    /// What it used; zeros until it ended.
+    #[serde(default)]
+    pub usage: AttemptUsage,
+    /// The end of what the program wrote to its log, [`MAX_LOG`] bytes at most, without control
+    /// characters but newline and tab; empty until it ended.
+    #[serde(default)]
+    pub log: String,
+    /// Numbers that the program reported, [`MAX_METRICS`] at most, each by a name for which
+    /// [`is_metric_name`]; the last value of each. Empty until it ended.
+    #[serde(default)]
+    pub metrics: BTreeMap<String, i64>,
+}
+
+impl AttemptReport {
+    /// How it stands, and nothing beside.
+    pub fn new(attempt_id: impl Into<String>, state: AttemptState) -> Self {
+        Self {
+            attempt_id: attempt_id.into(),
+            state,
+            usage: AttemptUsage::default(),
+            log: String::new(),
+            metrics: BTreeMap::new(),
+        }
+    }
+}
+
+/// What an attempt used, as its worker says; for people, never for money.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AttemptUsage {
+    /// Units of fuel: weighted instructions of a WASM program. Exact when it ended by itself,
+    /// else as of its last word.
+    pub fuel: u64,
+    /// CPU time of the whole worker process, microseconds.
+    pub cpu_us: i64,
+    /// The most memory at a time: of a WASM program its linear memory.
+    pub peak_memory_bytes: u64,
+}
+
+/// Bytes of a program's log that are kept: its end.
+pub const MAX_LOG: usize = 16 << 10;
+/// Numbers that a program can report.
+pub const MAX_METRICS: usize = 16;
+
+/// Whether a metric may have this name: 1 to 64 of `a-z0-9_.`.
+pub fn is_metric_name(name: &str) -> bool {
+    let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.');
+    (1..=64).contains(&name.len()) && name.bytes().all(plain)
 }
 
 /// `metered_us` is the sandbox's wall time spent on this attempt, in microseconds: queueing on
@@ -142,10 +192,16 @@ pub enum FailureCode {
     InvalidProgram,
     /// The input cannot be read as what the program takes.
     InvalidInput,
+    /// The program is larger than a car takes.
+    ModuleTooLarge,
+    /// It was not prepared within its CPU time; nothing of it was executed.
+    CompileTimeExceeded,
     Trap,
     NonZeroExit,
     FuelExhausted,
     MemoryExceeded,
+    TableExceeded,
+    StackExceeded,
     CpuTimeExceeded,
     WallTimeExceeded,
     OutputExceeded,
@@ -171,6 +227,9 @@ pub struct Limits {
     pub host_calls: u64,
     /// Time between the word to leave and the kill.
     pub grace_ms: u32,
+    /// The same bits on every kind of CPU: NaNs are made canonical, which can more than double the
+    /// time of float code. For results that are compared between cars.
+    pub deterministic: bool,
 }
 
 impl Default for Limits {
@@ -184,6 +243,7 @@ impl Default for Limits {
             checkpoint_bytes: 16 << 20,
             host_calls: 10_000_000,
             grace_ms: 2_000,
+            deterministic: false,
         }
     }
 }

@@ -151,6 +151,11 @@ fn an_order_is_run_and_reported_through_lost_answers_and_repeated_orders() {
     let AttemptState::Completed { output, metered_us } = &ends[0] else { panic!("{ends:?}") };
     assert_eq!(platform.blob(output).len(), 8);
     assert!(*metered_us > 0);
+    let heard = platform.heard.lock().unwrap();
+    let mut reports = heard.iter().filter_map(|beat| beat.attempt.as_ref());
+    let last = reports.rfind(|report| report.state.is_terminal()).unwrap();
+    assert!(last.usage.fuel > 0 && last.usage.cpu_us > 0, "{:?}", last.usage);
+    assert_eq!(last.usage.peak_memory_bytes, 1 << 16);
 }
 
 #[test]

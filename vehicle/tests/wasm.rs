@@ -275,3 +275,51 @@ fn progress_is_seen_while_it_runs() {
     run.kill();
     assert_eq!(outcome(&run).outcome, Outcome::Vacated);
 }
+
+#[test]
+fn what_a_program_says_is_kept_within_bounds_however_it_ends() {
+    let pool = pool(1);
+    // It logs its input 10,000 times over, reports numbers under three names, one of them none.
+    let talk = r#"(local $i i32)
+        (drop (call $input_read (i32.const 0) (i32.const 0) (call $input_len)))
+        (drop (memory.grow (i32.const 2)))
+        (loop $more
+          (drop (call $log (i32.const 0) (i32.const 8)))
+          (local.set $i (i32.add (local.get $i) (i32.const 1)))
+          (br_if $more (i32.lt_u (local.get $i) (i32.const 3000))))
+        (drop (call $metric (i32.const 8) (i32.const 6) (i64.const 41)))
+        (drop (call $metric (i32.const 8) (i32.const 6) (i64.const 42)))
+        (if (i32.ne (call $metric (i32.const 7) (i32.const 2) (i64.const 1)) (i32.const -1))
+          (then (return (i32.const 9))))"#;
+    let input = b"line\x07\x1b.\nframes";
+    for (end, checked) in [("(i32.const 0)", 0), ("(i32.const 7)", 1), ("(unreachable)", 2)] {
+        let ended = outcome(&pool.start(wasm(&guest(&format!("{talk} {end}")), input, tight())));
+        match checked {
+            0 => assert!(matches!(ended.outcome, Outcome::Completed { .. })),
+            1 => assert_eq!(failure(&ended), (FailureCode::NonZeroExit, "run returned 7")),
+            _ => assert_eq!(failure(&ended).0, FailureCode::Trap),
+        }
+        assert!(ended.log.len() > 12_000 && ended.log.len() <= 16 << 10, "{}", ended.log.len());
+        assert!(ended.log.ends_with("line.\nline.\n"), "{:?}", &ended.log[..20]);
+        assert_eq!(ended.metrics, [("frames".to_owned(), 42)].into());
+        let usage = ended.usage.unwrap();
+        assert_eq!(usage.peak_memory_bytes, 3 << 16);
+        assert!(usage.fuel > 3_000 * 208 && usage.cpu_us > 0, "{usage:?}");
+    }
+}
+
+#[test]
+fn a_program_that_had_to_be_killed_left_its_account_with_its_checkpoint() {
+    let pool = pool(1);
+    let text = guest(
+        "(drop (call $log (i32.const 0) (i32.const 3)))
+         (drop (call $checkpoint (i32.const 0) (i32.const 4))) (loop $l (br $l)) (i32.const 0)",
+    )
+    .replace("(memory", "(data (i32.const 0) \"hey\") (memory");
+    let limits = Limits { fuel: u64::MAX >> 1, ..tight() };
+    let (_, ended) = vacate_after(&pool, wasm(&text, b"", limits), Duration::from_millis(50));
+    assert!(matches!(ended.outcome, Outcome::Checkpointed { .. }));
+    assert_eq!(ended.log, "hey");
+    let usage = ended.usage.unwrap();
+    assert!((404..1_000).contains(&usage.fuel) && usage.cpu_us > 0, "{usage:?}");
+}

@@ -142,7 +142,7 @@ impl World {
     /// The car at home says how its order ended, or goes.
     pub fn report(&self, car: VehicleId, order: &Order, state: AttemptState) -> HeartbeatReply {
         let attempt_id = order.attempt_id.clone();
-        self.beat(car, &at_home(), Some(AttemptReport { attempt_id, state }))
+        self.beat(car, &at_home(), Some(AttemptReport::new(attempt_id, state)))
     }
 
     /// A blob that a car stored.

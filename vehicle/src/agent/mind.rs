@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use crate::frame::Account;
 use crate::protocol::{AttemptReport, AttemptState, HeartbeatReply, Order, VacateReason};
 
 /// The platform's word on the next poll is kept within these, microseconds.
@@ -50,7 +51,7 @@ pub(super) enum Seen {
     Unstored {
         metered_us: i64,
     },
-    Ended(AttemptState),
+    Ended(AttemptState, Account),
 }
 
 /// What to do about it, in this order.
@@ -101,7 +102,7 @@ impl Mind {
         match event {
             Event::Looked { now_us, parked, seen } => self.looked(now_us, parked, seen),
             Event::Ended { now_us, state } => {
-                self.end(now_us, state);
+                self.end(now_us, state, Account::default());
                 Vec::new()
             }
             Event::Answered { now_us, carried, reply } => self.answered(now_us, carried, reply),
@@ -131,7 +132,7 @@ impl Mind {
         self.unstored = matches!(seen, Seen::Unstored { .. });
         match seen {
             Seen::Nothing => {}
-            Seen::Ended(state) => self.end(now_us, state),
+            Seen::Ended(state, account) => self.end(now_us, state, account),
             Seen::Running { progress_ppm, metered_us } => self.note(progress_ppm, metered_us),
             Seen::Unstored { metered_us } => self.note(1_000_000, metered_us),
         }
@@ -194,7 +195,7 @@ impl Mind {
             acts.push(Act::Start(current.order.clone()));
         } else {
             // The driver was faster than the order. Saying so at once frees the task.
-            self.end(now_us, AttemptState::Vacated { metered_us: 0 });
+            self.end(now_us, AttemptState::Vacated { metered_us: 0 }, Account::default());
         }
         acts
     }
@@ -214,9 +215,11 @@ impl Mind {
     }
 
     /// The current attempt ended: report it now.
-    fn end(&mut self, now_us: i64, state: AttemptState) {
+    fn end(&mut self, now_us: i64, state: AttemptState, account: Account) {
         if let Some(current) = self.current.take() {
-            self.pending = Some(AttemptReport { attempt_id: current.order.attempt_id, state });
+            let attempt_id = current.order.attempt_id;
+            let Account { usage, log, metrics } = account;
+            self.pending = Some(AttemptReport { attempt_id, state, usage, log, metrics });
             self.next_heartbeat_us = now_us;
         }
     }
@@ -235,10 +238,8 @@ impl Mind {
         }
         let current = self.current.as_ref()?;
         let Current { progress_ppm, metered_us, .. } = *current;
-        Some(AttemptReport {
-            attempt_id: current.order.attempt_id.clone(),
-            state: AttemptState::Running { progress_ppm, metered_us },
-        })
+        let state = AttemptState::Running { progress_ppm, metered_us };
+        Some(AttemptReport::new(&current.order.attempt_id, state))
     }
 
     fn backoff_us(&self) -> i64 {

@@ -1,6 +1,7 @@
 //! The rules of the state machine, each as a short script.
 
 use super::mind::{Act, Event, Mind, Seen};
+use crate::frame::Account;
 use crate::protocol::{
     AttemptReport, AttemptState, Digest, HeartbeatReply, Limits, Order, Runtime, VacateReason,
 };
@@ -40,7 +41,7 @@ fn completed() -> AttemptState {
 }
 
 fn report(attempt: &str, state: AttemptState) -> AttemptReport {
-    AttemptReport { attempt_id: attempt.into(), state }
+    AttemptReport::new(attempt, state)
 }
 
 /// A mind and its clock.
@@ -123,7 +124,7 @@ fn a_completed_attempt_is_reported_at_once_and_until_it_is_acknowledged() {
     car.pass(10_000);
     let said = report("a", completed());
     let beat = [Act::Heartbeat(Some(said.clone()))];
-    assert_eq!(car.look(true, Seen::Ended(completed())), beat);
+    assert_eq!(car.look(true, Seen::Ended(completed(), Account::default())), beat);
     // The answer is lost, three times.
     for _ in 0..3 {
         car.hear_nothing();
@@ -142,7 +143,7 @@ fn repeated_orders_change_nothing() {
     // While it runs.
     assert_eq!(car.hear(None, run("a")), []);
     // While its end is not acknowledged.
-    car.look(true, Seen::Ended(completed()));
+    car.look(true, Seen::Ended(completed(), Account::default()));
     assert_eq!(car.hear(None, run("a")), []);
     // In the very answer that acknowledges it, and later.
     assert_eq!(car.hear(Some(report("a", completed())), run("a")), []);
@@ -154,7 +155,7 @@ fn repeated_orders_change_nothing() {
 #[test]
 fn the_next_order_may_come_with_the_acknowledgement() {
     let mut car = Car::with_attempt();
-    car.look(true, Seen::Ended(completed()));
+    car.look(true, Seen::Ended(completed(), Account::default()));
     let acts = car.hear(Some(report("a", completed())), run("b"));
     assert_eq!(acts, [Act::Start(order("b"))]);
     assert_eq!(car.mind.pending(), None);
@@ -185,7 +186,7 @@ fn the_driver_wins_at_once() {
     assert_eq!(car.hear(None, vacate(VacateReason::NotEligible)), []);
     let checkpointed = AttemptState::Checkpointed { checkpoint: Digest("c".into()), metered_us: 6 };
     assert_eq!(
-        car.look(false, Seen::Ended(checkpointed.clone())),
+        car.look(false, Seen::Ended(checkpointed.clone(), Account::default())),
         [Act::Heartbeat(Some(report("a", checkpointed)))]
     );
 }

@@ -7,6 +7,7 @@ mod mind_tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::frame::Account;
 use crate::pool::{Job, Outcome, Run, WorkerPool};
 use crate::protocol::{
     AttemptReport, AttemptState, Digest, FailureCode, Fault, Heartbeat, Order, Telemetry,
@@ -169,7 +170,9 @@ impl Agent {
         };
         self.run = None;
         self.store_tries = 0;
-        Seen::Ended(state)
+        let usage = ended.usage.unwrap_or_default();
+        let account = Account { usage, log: ended.log.clone(), metrics: ended.metrics.clone() };
+        Seen::Ended(state, account)
     }
 
     fn start(&mut self, transport: &dyn Transport, order: &Order) -> Result<(), AttemptState> {

@@ -26,8 +26,8 @@ pub(crate) fn run(task: &Task, desk: &Desk) -> Result<Finish, Stop> {
     })?;
     let max_output = usize::try_from(task.limits.output_bytes).unwrap_or(usize::MAX);
     match infer(&source, &input, chunk, max_output, desk)? {
-        Some(output) => Ok(Finish::Done { output, fuel: 0 }),
-        None => Ok(Finish::Yielded { fuel: 0 }),
+        Some(output) => Ok(Finish::Done { output }),
+        None => Ok(Finish::Yielded),
     }
 }
 

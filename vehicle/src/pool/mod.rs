@@ -14,7 +14,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-pub use crate::frame::{SandboxReport, Usage};
+pub use crate::frame::SandboxReport;
+pub use crate::protocol::AttemptUsage as Usage;
 use crate::protocol::{Digest, FailureCode, Fault, Limits, Runtime};
 use cache::Cache;
 pub use run::{Ended, Outcome, Run};
@@ -35,6 +36,7 @@ const ADMISSION: Limits = Limits {
     checkpoint_bytes: 0,
     host_calls: 0,
     grace_ms: 0,
+    deterministic: false,
 };
 
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! One run: what the supervising thread and its owner share.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -37,15 +38,26 @@ pub struct Ended {
     /// Microseconds of wall time from the moment the worker was ready to work to the end of the
     /// work, by the pool's clock: to the checkpoint for a run that had to be killed after it.
     pub metered_us: i64,
-    /// What the worker said it used; `None` when it had no chance to say so.
+    /// What the worker last said it used; `None` when it had no chance to say so.
     pub usage: Option<Usage>,
+    /// The end of the program's log, as in [`crate::protocol::AttemptReport`].
+    pub log: String,
+    /// What the program reported, as in [`crate::protocol::AttemptReport`].
+    pub metrics: BTreeMap<String, i64>,
     /// What was around the worker; `None` when none started.
     pub sandbox: Option<SandboxReport>,
 }
 
 impl Ended {
     pub(super) fn early(outcome: Outcome) -> Self {
-        Self { outcome, metered_us: 0, usage: None, sandbox: None }
+        Self {
+            outcome,
+            metered_us: 0,
+            usage: None,
+            log: String::new(),
+            metrics: BTreeMap::new(),
+            sandbox: None,
+        }
     }
 }
 

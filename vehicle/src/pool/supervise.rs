@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::run::{Shared, Wish, micros};
-use super::{Ended, Inner, Job, Outcome, SandboxReport, Usage, lock};
+use super::{Ended, Inner, Job, Outcome, SandboxReport, lock};
 use crate::frame::{
-    Assembler, Failed, Frame, FrameError, Kind, MAX_COMPILED, MAX_JSON, MAX_PART, Mode, Request,
-    header, part, short,
+    Account, Assembler, Failed, Frame, FrameError, Kind, MAX_ACCOUNT, MAX_COMPILED, MAX_JSON,
+    MAX_PART, Mode, Request, header, part, short,
 };
 use crate::protocol::{FailureCode, Fault, Limits};
 
@@ -69,12 +69,14 @@ struct Supervisor<'a> {
     /// The last checkpoint, and when it came.
     checkpoint: Option<(Vec<u8>, Instant)>,
     output: Option<Vec<u8>>,
+    /// What it last told.
+    account: Option<Account>,
     sandbox: Option<SandboxReport>,
 }
 
 /// What ends the loop.
 enum End {
-    Said(Outcome, Option<Usage>),
+    Said(Outcome),
     /// The worker's output ended without a last word.
     Silence,
     /// It is past the time by which it should have left.
@@ -111,6 +113,7 @@ impl<'a> Supervisor<'a> {
             asked_to_yield: false,
             checkpoint: None,
             output: None,
+            account: None,
             sandbox: None,
         })
     }
@@ -121,34 +124,32 @@ impl<'a> Supervisor<'a> {
         let status = self.worker.end(matches!(end, End::Silence));
         let elapsed = |at: Instant| self.started.map_or(0, |start| micros(at - start).max(1));
         let mut metered_us = elapsed(now);
-        let (outcome, usage) = match end {
-            End::Said(outcome, usage) => (outcome, usage),
+        let outcome = match end {
+            End::Said(outcome) => outcome,
             End::Overstayed | End::Killed => match self.checkpoint.take() {
                 Some((checkpoint, at)) => {
                     metered_us = elapsed(at);
-                    (Outcome::Checkpointed { checkpoint }, None)
+                    Outcome::Checkpointed { checkpoint }
                 }
-                None => (Outcome::Vacated, None),
+                None => Outcome::Vacated,
             },
-            End::Silence => (explain(status, &self.job.limits), None),
-            End::WallTime => (
-                program_fault(
-                    FailureCode::WallTimeExceeded,
-                    format!("over {} ms of wall time", self.job.limits.wall_ms),
-                ),
-                None,
+            End::Silence => explain(status, &self.job.limits),
+            End::WallTime => program_fault(
+                FailureCode::WallTimeExceeded,
+                format!("over {} ms of wall time", self.job.limits.wall_ms),
             ),
-            End::NotReady => (car_fault("the worker was not ready in time".into()), None),
+            End::NotReady => car_fault("the worker was not ready in time".into()),
             End::Rude(error) if self.started.is_none() => {
-                (car_fault(format!("the worker is not one of ours: {error}")), None)
+                car_fault(format!("the worker is not one of ours: {error}"))
             }
-            End::Rude(error) => (
-                program_fault(FailureCode::WorkerDied, format!("the worker misbehaved: {error}")),
-                None,
-            ),
-            End::Io(error) => (car_fault(format!("the worker cannot be reached: {error}")), None),
+            End::Rude(error) => {
+                program_fault(FailureCode::WorkerDied, format!("the worker misbehaved: {error}"))
+            }
+            End::Io(error) => car_fault(format!("the worker cannot be reached: {error}")),
         };
-        Ended { outcome, metered_us, usage, sandbox: self.sandbox }
+        let usage = self.account.as_ref().map(|account| account.usage);
+        let Account { log, metrics, .. } = self.account.take().unwrap_or_default();
+        Ended { outcome, metered_us, usage, log, metrics, sandbox: self.sandbox }
     }
 
     /// Until something ends the run.
@@ -279,27 +280,34 @@ impl<'a> Supervisor<'a> {
                 let ppm = payload.try_into().map_err(|_| End::Rude(FrameError::Malformed(kind)))?;
                 self.shared.set_progress(u32::from_le_bytes(ppm));
             }
+            Kind::Account if self.executing => self.note(parse(kind, &payload)?),
             Kind::Checkpoint if self.executing => self.checkpoint = Some((payload, Instant::now())),
             Kind::Output if self.executing && self.output.is_none() => self.output = Some(payload),
             Kind::Done if self.executing || self.mode == Mode::Check => {
                 let output = self.output.take().unwrap_or_default();
-                let usage = parse(kind, &payload)?;
-                return Err(End::Said(Outcome::Completed { output }, Some(usage)));
+                self.note(parse(kind, &payload)?);
+                return Err(End::Said(Outcome::Completed { output }));
             }
             Kind::Yielded if self.executing && self.asked_to_yield => {
                 let outcome = match self.checkpoint.take() {
                     Some((checkpoint, _)) => Outcome::Checkpointed { checkpoint },
                     None => Outcome::Vacated,
                 };
-                return Err(End::Said(outcome, Some(parse(kind, &payload)?)));
+                self.note(parse(kind, &payload)?);
+                return Err(End::Said(outcome));
             }
             Kind::Failed => {
-                let Failed { code, message } = parse(kind, &payload)?;
-                return Err(End::Said(program_fault(code, short(&message)), None));
+                let Failed { code, message, account } = parse(kind, &payload)?;
+                self.note(account);
+                return Err(End::Said(program_fault(code, short(&message))));
             }
             _ => return Err(End::Rude(FrameError::Unexpected(kind))),
         }
         Ok(())
+    }
+
+    fn note(&mut self, account: Account) {
+        self.account = Some(account.clean());
     }
 }
 
@@ -396,7 +404,8 @@ fn bound(kind: Kind, limits: &Limits) -> usize {
         Kind::Output => bytes(limits.output_bytes),
         Kind::Compiled => MAX_COMPILED,
         Kind::Progress => 4,
-        Kind::Ready | Kind::Done | Kind::Yielded | Kind::Failed => MAX_JSON,
+        Kind::Done | Kind::Yielded | Kind::Failed | Kind::Account => MAX_ACCOUNT,
+        Kind::Ready => MAX_JSON,
         Kind::Executing | Kind::Request | Kind::Program | Kind::Input | Kind::Yield => 0,
     }
 }

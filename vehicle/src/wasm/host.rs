@@ -21,6 +21,8 @@ pub(super) struct Host {
     resume: Arc<[u8]>,
     pub output: Vec<u8>,
     pub bounds: Bounds,
+    /// What it was given, to tell what it used.
+    fuel: u64,
     max_output: usize,
     max_checkpoint: usize,
     calls_left: u64,
@@ -31,11 +33,12 @@ impl Host {
     pub fn new(task: &Task, desk: Arc<Desk>) -> Self {
         let limits = &task.limits;
         Self {
+            bounds: Bounds { memory: bytes(limits.memory_bytes), desk: Arc::clone(&desk) },
             desk,
             input: task.input.as_slice().into(),
             resume: task.checkpoint.as_deref().unwrap_or_default().into(),
             output: Vec::new(),
-            bounds: Bounds { memory: bytes(limits.memory_bytes) },
+            fuel: limits.fuel,
             max_output: bytes(limits.output_bytes),
             max_checkpoint: bytes(limits.checkpoint_bytes),
             calls_left: limits.host_calls,
@@ -51,6 +54,7 @@ fn bytes(limit: u64) -> usize {
 /// What a guest may allocate.
 pub(super) struct Bounds {
     memory: usize,
+    desk: Arc<Desk>,
 }
 
 impl ResourceLimiter for Bounds {
@@ -61,6 +65,7 @@ impl ResourceLimiter for Bounds {
             let words = format!("{desired} bytes of memory, the limit is {}", self.memory);
             return Err(Stop::new(FailureCode::MemoryExceeded, words).into());
         }
+        self.desk.set_memory(desired as u64);
         Ok(true)
     }
 
@@ -114,7 +119,9 @@ pub(super) fn linker(engine: &Engine) -> Result<Linker<Host>> {
         .func_wrap(MODULE, "resume_read", |mut guest: Caller<'_, Host>, off, ptr, n| {
             let resume = Arc::clone(&guest.data().resume);
             read(&mut guest, &resume, off, ptr, n)
-        })?;
+        })?
+        .func_wrap(MODULE, "log", log)?
+        .func_wrap(MODULE, "metric", metric)?;
     Ok(linker)
 }
 
@@ -156,6 +163,22 @@ fn checkpoint(mut guest: Caller<'_, Host>, ptr: i32, n: i32) -> Result<i32> {
     Ok(n)
 }
 
+fn log(mut guest: Caller<'_, Host>, ptr: i32, n: i32) -> Result<i32> {
+    charge(&mut guest, u64::from(n as u32))?;
+    let memory = memory(&mut guest)?;
+    let (data, host) = memory.data_and_store_mut(&mut guest);
+    host.desk.log(span(data, ptr, n as u32 as usize)?);
+    Ok(n)
+}
+
+fn metric(mut guest: Caller<'_, Host>, ptr: i32, n: i32, value: i64) -> Result<i32> {
+    charge(&mut guest, u64::from(n as u32))?;
+    let memory = memory(&mut guest)?;
+    let (data, host) = memory.data_and_store_mut(&mut guest);
+    let name = std::str::from_utf8(span(data, ptr, n as u32 as usize)?).unwrap_or_default();
+    Ok(if host.desk.set_metric(name, value) { 0 } else { -1 })
+}
+
 /// Counts the call and takes its fuel.
 fn charge(guest: &mut Caller<'_, Host>, bytes: u64) -> Result<()> {
     let Some(left) = guest.data().calls_left.checked_sub(1) else {
@@ -164,7 +187,11 @@ fn charge(guest: &mut Caller<'_, Host>, bytes: u64) -> Result<()> {
     };
     guest.data_mut().calls_left = left;
     match guest.get_fuel()?.checked_sub(CALL_FUEL + bytes) {
-        Some(left) => guest.set_fuel(left),
+        Some(left) => {
+            let host = guest.data();
+            host.desk.set_fuel(host.fuel.saturating_sub(left));
+            guest.set_fuel(left)
+        }
         None => Err(Trap::OutOfFuel.into()),
     }
 }

@@ -13,6 +13,8 @@
 //! | `checkpoint(ptr, n) -> i32` | replaces the checkpoint; `n` |
 //! | `resume_len() -> i32` | bytes of the checkpoint to resume from; 0 when it starts afresh |
 //! | `resume_read(off, ptr, n) -> i32` | copies that checkpoint; bytes copied |
+//! | `log(ptr, n) -> i32` | appends to the log, of which the end is kept; `n` |
+//! | `metric(ptr, n, i64) -> i32` | reports a number under a name; 0, or -1 when it is not taken |
 //!
 //! Output written before a yield is dropped: a resumed guest writes it again, or carries it in
 //! its checkpoint. The host never calls back into a guest.
@@ -43,10 +45,10 @@ pub(crate) fn run(task: &Task, desk: &Arc<Desk>) -> Result<Finish, Stop> {
     let instance = ready.instantiate(&mut store).map_err(explain)?;
     let run = instance.get_typed_func::<(), i32>(&mut store, "run").map_err(invalid)?;
     let code = run.call(&mut store, ()).map_err(explain)?;
-    let fuel = fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+    desk.set_fuel(fuel.saturating_sub(store.get_fuel().unwrap_or(0)));
     match code {
-        0 => Ok(Finish::Done { output: store.into_data().output, fuel }),
-        1 if desk.should_yield() => Ok(Finish::Yielded { fuel }),
+        0 => Ok(Finish::Done { output: store.into_data().output }),
+        1 if desk.should_yield() => Ok(Finish::Yielded),
         1 => Err(Stop::new(FailureCode::NonZeroExit, "the program yielded without being told to")),
         code => Err(Stop::new(FailureCode::NonZeroExit, format!("run returned {code}"))),
     }

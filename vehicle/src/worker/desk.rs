@@ -1,10 +1,11 @@
 //! What an execution sees of the world while it runs: whether it should yield, where its progress
 //! and checkpoints go. And the watchdog that looks over its shoulder.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,8 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use super::{Finish, Stop};
-use crate::frame::{Failed, Kind, Usage, header, short};
-use crate::protocol::{FailureCode, Limits};
+use crate::frame::{Account, Failed, Kind, clean_log, header, short};
+use crate::protocol::{AttemptUsage, FailureCode, Limits, MAX_LOG, MAX_METRICS, is_metric_name};
 
 /// How often the watchdog looks.
 const WATCH: Duration = Duration::from_millis(5);
@@ -32,6 +33,18 @@ pub(crate) struct Desk {
     progress: AtomicU32,
     /// The newest checkpoint that has not been sent.
     checkpoint: Mutex<Option<Vec<u8>>>,
+    executing: AtomicBool,
+    fuel: AtomicU64,
+    memory: AtomicU64,
+    told: Mutex<Told>,
+}
+
+/// What the program said.
+#[derive(Default)]
+struct Told {
+    /// The end of its log.
+    log: Vec<u8>,
+    metrics: BTreeMap<String, i64>,
 }
 
 impl Desk {
@@ -48,6 +61,10 @@ impl Desk {
             yield_asked: AtomicBool::new(false),
             progress: AtomicU32::new(NOTHING_NEW),
             checkpoint: Mutex::new(None),
+            executing: AtomicBool::new(false),
+            fuel: AtomicU64::new(0),
+            memory: AtomicU64::new(0),
+            told: Mutex::default(),
         })
     }
 
@@ -78,7 +95,56 @@ impl Desk {
 
     /// Execution begins: from here on the parent believes nothing that concerns other tasks.
     pub fn executing(&self) -> io::Result<()> {
-        self.send(Kind::Executing, &[])
+        self.send(Kind::Executing, &[])?;
+        self.executing.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Units of fuel used up to now.
+    pub fn set_fuel(&self, fuel: u64) {
+        self.fuel.store(fuel, Ordering::Relaxed);
+    }
+
+    /// Bytes of memory it has now; the most is kept.
+    pub fn set_memory(&self, bytes: u64) {
+        self.memory.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    /// Appends to the log, of which the end is kept.
+    #[cfg(feature = "wasm")]
+    pub fn log(&self, bytes: &[u8]) {
+        let log = &mut lock(&self.told).log;
+        log.extend_from_slice(&bytes[bytes.len().saturating_sub(MAX_LOG)..]);
+        // Not at every call, or a byte at a time would cost a copy of the log each.
+        if log.len() > 2 * MAX_LOG {
+            log.drain(..log.len() - MAX_LOG);
+        }
+    }
+
+    /// Keeps a number under a name; `false` if the name is none or there are too many.
+    #[cfg(feature = "wasm")]
+    pub fn set_metric(&self, name: &str, value: i64) -> bool {
+        let metrics = &mut lock(&self.told).metrics;
+        let takes =
+            is_metric_name(name) && (metrics.len() < MAX_METRICS || metrics.contains_key(name));
+        if takes {
+            metrics.insert(name.to_owned(), value);
+        }
+        takes
+    }
+
+    fn account(&self) -> Account {
+        let told = lock(&self.told);
+        let end = &told.log[told.log.len().saturating_sub(MAX_LOG)..];
+        Account {
+            usage: AttemptUsage {
+                fuel: self.fuel.load(Ordering::Relaxed),
+                cpu_us: cpu_us(),
+                peak_memory_bytes: self.memory.load(Ordering::Relaxed),
+            },
+            log: clean_log(&String::from_utf8_lossy(end)),
+            metrics: told.metrics.clone(),
+        }
     }
 
     pub fn send(&self, kind: Kind, payload: &[u8]) -> io::Result<()> {
@@ -95,22 +161,18 @@ impl Desk {
     /// Says how it ended. The first of the execution and the watchdog to get here is heard.
     pub(super) fn last_word(&self, result: Result<Finish, Stop>) -> io::Result<()> {
         self.flush_checkpoint()?;
+        let account = self.account();
         let Some(mut out) = lock(&self.out).take() else { return Ok(()) };
-        let cpu_us = cpu_us();
         match result {
-            Ok(Finish::Done { output, fuel }) => {
+            Ok(Finish::Done { output }) => {
                 if !output.is_empty() {
                     write(&mut out, Kind::Output, &output)?;
                 }
-                let usage = serde_json::to_vec(&Usage { fuel, cpu_us })?;
-                write(&mut out, Kind::Done, &usage)
+                write(&mut out, Kind::Done, &serde_json::to_vec(&account)?)
             }
-            Ok(Finish::Yielded { fuel }) => {
-                let usage = serde_json::to_vec(&Usage { fuel, cpu_us })?;
-                write(&mut out, Kind::Yielded, &usage)
-            }
+            Ok(Finish::Yielded) => write(&mut out, Kind::Yielded, &serde_json::to_vec(&account)?),
             Err(Stop { code, message }) => {
-                let failed = Failed { code, message: short(&message) };
+                let failed = Failed { code, message: short(&message), account };
                 write(&mut out, Kind::Failed, &serde_json::to_vec(&failed)?)
             }
         }
@@ -120,7 +182,11 @@ impl Desk {
         // Held while sending, so that an older checkpoint cannot overtake a newer one.
         let mut checkpoint = lock(&self.checkpoint);
         match checkpoint.take() {
-            Some(bytes) => self.send(Kind::Checkpoint, &bytes),
+            Some(bytes) => {
+                // What it cost up to there, should nothing more be heard.
+                self.send_json(Kind::Account, &self.account())?;
+                self.send(Kind::Checkpoint, &bytes)
+            }
             None => Ok(()),
         }
     }
@@ -156,7 +222,7 @@ impl Desk {
                     let words = format!("over {wall_ms} ms of wall time");
                     break Stop::new(FailureCode::WallTimeExceeded, words);
                 }
-                if desk.flush_checkpoint().is_err() {
+                if desk.flush_checkpoint().and_then(|()| desk.send_account()).is_err() {
                     // Nobody listens any more.
                     std::process::exit(1);
                 }
@@ -166,6 +232,13 @@ impl Desk {
         };
         std::thread::Builder::new().name("watch".into()).stack_size(128 << 10).spawn(body)?;
         Ok(())
+    }
+
+    fn send_account(&self) -> io::Result<()> {
+        if !self.executing.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.send_json(Kind::Account, &self.account())
     }
 
     fn send_progress(&self) {

@@ -36,8 +36,8 @@ pub(crate) struct Task {
 /// How an execution ended without failing.
 #[derive(Debug)]
 pub(crate) enum Finish {
-    Done { output: Vec<u8>, fuel: u64 },
-    Yielded { fuel: u64 },
+    Done { output: Vec<u8> },
+    Yielded,
 }
 
 /// Why an execution failed.
@@ -85,7 +85,7 @@ fn work() -> io::Result<()> {
 }
 
 fn execute(request: &Request, task: &Task, desk: &Arc<Desk>) -> Result<Finish, Stop> {
-    let checked = |()| Finish::Done { output: Vec::new(), fuel: 0 };
+    let checked = |()| Finish::Done { output: Vec::new() };
     match (request.runtime, request.mode) {
         #[cfg(feature = "wasm")]
         (Runtime::Wasm, Mode::Run) => crate::wasm::run(task, desk),

@@ -53,6 +53,7 @@ pub fn tight() -> Limits {
         checkpoint_bytes: 64 << 10,
         host_calls: 10_000,
         grace_ms: 300,
+        deterministic: false,
     }
 }
 
@@ -68,6 +69,8 @@ pub fn guest(body: &str) -> String {
   (import "driveway" "checkpoint" (func $checkpoint (param i32 i32) (result i32)))
   (import "driveway" "resume_len" (func $resume_len (result i32)))
   (import "driveway" "resume_read" (func $resume_read (param i32 i32 i32) (result i32)))
+  (import "driveway" "log" (func $log (param i32 i32) (result i32)))
+  (import "driveway" "metric" (func $metric (param i32 i32 i64) (result i32)))
   (memory (export "memory") 1)
   (func (export "run") (result i32) {body}))"#
     )
