@@ -4,6 +4,7 @@
 //! - [`job`]: jobs, their bids and tasks; a job is accepted together with the hold on its budget.
 //! - [`market`]: the tick of a market: leader, book, clearing, choice of cars, leases.
 //! - [`lease`]: heartbeats, attempts, the end of a lease and its settlement.
+//! - [`assurance`]: results are compared before they are paid; what a car's past says of it.
 //! - [`desk`]: where a process takes its cars' polls.
 //! - [`engine`]: the loop that ticks and sweeps; [`embedded`]: cars that live in this process.
 //!
@@ -13,6 +14,7 @@
 
 #![deny(clippy::float_arithmetic)]
 
+pub mod assurance;
 pub mod blob;
 pub mod config;
 pub mod desk;
@@ -29,6 +31,6 @@ pub use config::Config;
 pub use desk::Desk;
 pub use error::{Error, Result};
 pub use model::{
-    AttemptOutcome, DataClass, EndReason, JobState, LeaseState, LeftOut, NoCar, PayIn, Permits,
-    Purpose, Runtime, Stay, TaskState, Verdict,
+    AttemptOutcome, ClaimState, DataClass, EndReason, JobState, LeaseState, LeftOut, NoCar, PayIn,
+    Permits, Purpose, Runtime, Stay, TaskState, Verdict,
 };

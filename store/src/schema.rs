@@ -394,6 +394,7 @@ table! {
         tasks_failed -> Integer,
         created_at -> BigInt,
         ended_at -> Nullable<BigInt>,
+        assurance -> Text,
     }
 }
 
@@ -427,6 +428,10 @@ table! {
         car_failures -> Integer,
         program_failures -> Integer,
         last_error -> Nullable<Text>,
+        wanted -> Integer,
+        agreed -> Integer,
+        class_id -> Nullable<Text>,
+        verify_by -> Nullable<BigInt>,
     }
 }
 
@@ -582,6 +587,38 @@ table! {
     }
 }
 
+table! {
+    claim (attempt_id) {
+        attempt_id -> Binary,
+        task_id -> Binary,
+        vehicle_id -> Binary,
+        owner_id -> Binary,
+        class_id -> Text,
+        output -> Text,
+        state -> Text,
+        expected -> Nullable<Text>,
+        agreeing -> Nullable<Integer>,
+        claimed_at -> BigInt,
+        decided_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    reputation (vehicle_id) {
+        vehicle_id -> Binary,
+        right_count -> BigInt,
+        dissent -> BigInt,
+        failed -> BigInt,
+        lost -> BigInt,
+        recent -> Integer,
+        clean -> Integer,
+        rests -> Integer,
+        resting_until -> Nullable<BigInt>,
+        rest_reason -> Nullable<Text>,
+        changed_at -> BigInt,
+    }
+}
+
 allow_tables_to_appear_in_same_query!(
     account,
     asset,
@@ -596,6 +633,7 @@ allow_tables_to_appear_in_same_query!(
     block_head,
     block_span,
     cell_price,
+    claim,
     clearing,
     clearing_record,
     consent,
@@ -624,6 +662,7 @@ allow_tables_to_appear_in_same_query!(
     presence,
     region,
     region_halt,
+    reputation,
     settlement_record,
     signing_key,
     task,

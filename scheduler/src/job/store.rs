@@ -6,6 +6,7 @@ use store::{
     Amount, AnyConnection, AttemptId, BidId, HoldId, JobId, PartyId, TaskId, Timestamp, Tx,
 };
 
+use crate::assurance::Assurance;
 use crate::{DataClass, Error, JobState, Purpose, Result, Runtime, TaskState};
 
 /// What a customer asks for.
@@ -20,6 +21,7 @@ pub struct NewJob {
     pub data_class: DataClass,
     /// One task for each: digests of the inputs' blobs.
     pub inputs: Vec<String>,
+    pub assurance: Assurance,
     pub bid: NewBid,
 }
 
@@ -65,6 +67,7 @@ pub struct JobRow {
     pub tasks_failed: i32,
     pub created_at: Timestamp,
     pub ended_at: Option<Timestamp>,
+    pub assurance: Assurance,
 }
 
 /// A row of `bid`.
@@ -100,6 +103,14 @@ pub struct TaskRow {
     pub car_failures: i32,
     pub program_failures: i32,
     pub last_error: Option<String>,
+    /// Results that must name the same output; 0 until a car has named the first.
+    pub wanted: i32,
+    /// Results that named the output that was accepted; 0 if that was the only one.
+    pub agreed: i32,
+    /// Hardware class of the first result: the others are of the same.
+    pub class_id: Option<String>,
+    /// When the wait for a further result is over; none: it does not wait for one.
+    pub verify_by: Option<Timestamp>,
 }
 
 /// A list in a text column.
@@ -155,6 +166,7 @@ pub(super) fn insert(
             job::tasks_completed.eq(0),
             job::tasks_failed.eq(0),
             job::created_at.eq(tx.now),
+            job::assurance.eq(new.assurance.to_string()),
         ))
         .execute(tx.conn)?;
     insert_bid(tx, id, &new.bid)?;
@@ -214,6 +226,10 @@ fn insert_tasks(tx: &mut Tx<'_>, job_id: JobId, inputs: &[String]) -> Result<()>
             car_failures: 0,
             program_failures: 0,
             last_error: None,
+            wanted: 0,
+            agreed: 0,
+            class_id: None,
+            verify_by: None,
         })
         .collect();
     for chunk in rows.chunks(CHUNK) {

@@ -206,7 +206,11 @@ impl World<'_> {
         let job: JobId = self.leases.get(id)?.job_id;
         // The last report may have ended the job.
         let active = self.jobs.get(job)?.state == JobState::Active;
-        let Some(task_id) = active.then(|| self.dequeue(job)).flatten() else {
+        if active && self.rests(id)? {
+            self.end_lease(id, EndReason::Failed)?;
+            return Ok(None);
+        }
+        let Some(task_id) = active.then(|| self.dequeue_for(job, id)).flatten() else {
             self.end_lease(id, EndReason::NoWork)?;
             return Ok(None);
         };

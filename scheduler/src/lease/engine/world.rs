@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use store::{AttemptId, Id, IdSource, JobId, Kind, LeaseId, PartyId, TaskId, Timestamp, VehicleId};
 
+use crate::assurance::{ClaimRow, Reputation};
 use crate::fleet::{Presence, VehicleRow, Word};
 use crate::job::{JobRow, TaskRow};
 use crate::lease::store::{AttemptRow, LeaseRow};
@@ -103,6 +104,11 @@ pub(crate) struct World<'a> {
     /// Tasks that wait for a car, by job and number: the first of each job, as many as the batch
     /// can take.
     pub queues: HashMap<JobId, BTreeMap<i32, TaskId>>,
+    /// Results that cars named of tasks that are not decided yet, and by task.
+    pub claims: Rows<store::kind::Attempt, ClaimRow>,
+    pub claims_of: HashMap<TaskId, Vec<AttemptId>>,
+    /// What is known of the cars whose leases are here.
+    pub reputations: HashMap<VehicleId, Reputation>,
     /// Whose an attempt is or was that a car reports of.
     pub reported: HashMap<AttemptId, VehicleId>,
     /// Who is paid for a car's work, and how.
@@ -125,6 +131,8 @@ pub(crate) struct Effects {
     pub emptied: BTreeSet<JobId>,
     /// Who may read which blob from now on, and its size.
     pub grants: BTreeMap<(String, PartyId), i64>,
+    /// Of cars of which something new is known.
+    pub reputations: BTreeMap<VehicleId, Reputation>,
 }
 
 impl<'a> World<'a> {
@@ -148,6 +156,9 @@ impl<'a> World<'a> {
             tasks: Rows::default(),
             jobs: Rows::default(),
             queues: HashMap::new(),
+            claims: Rows::default(),
+            claims_of: HashMap::new(),
+            reputations: HashMap::new(),
             reported: HashMap::new(),
             payees: HashMap::new(),
             blobs: HashMap::new(),
