@@ -235,7 +235,7 @@ fn a_compile_bomb_is_stopped_by_the_limits_on_time() {
             &ended.outcome,
             Outcome::Failed {
                 fault: Fault::Program,
-                code: FailureCode::CpuTimeExceeded | FailureCode::MemoryExceeded,
+                code: FailureCode::CompileTimeExceeded | FailureCode::MemoryExceeded,
                 ..
             }
         ),

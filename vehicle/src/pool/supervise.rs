@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::run::{Shared, Wish, micros};
-use super::{Ended, Inner, Job, Outcome, SandboxReport, lock};
+use super::{Ended, Inner, Input, Job, Outcome, Output, SandboxReport, fits, lock};
 use crate::frame::{
     Account, Assembler, Failed, Frame, FrameError, Kind, MAX_ACCOUNT, MAX_COMPILED, MAX_JSON,
     MAX_PART, Mode, Request, header, part, short,
 };
-use crate::protocol::{FailureCode, Fault, Limits};
+use crate::protocol::{FailureCode, Fault, Limits, Runtime};
 
 /// From the start of the process until it has read its task and confined itself.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -42,6 +42,9 @@ pub(super) fn check(inner: &Inner, job: &Job) -> Ended {
 }
 
 fn supervise(inner: &Inner, job: &Job, mode: Mode, shared: &Shared) -> Ended {
+    if let Err(words) = fits(job.runtime, job.program.len()) {
+        return Ended::early(program_fault(FailureCode::ModuleTooLarge, words));
+    }
     let ended = match Supervisor::start(inner, job, mode, shared) {
         Ok(supervisor) => supervisor.finish(),
         Err(error) => Ended::early(car_fault(format!("the worker did not start: {error}"))),
@@ -68,7 +71,8 @@ struct Supervisor<'a> {
     asked_to_yield: bool,
     /// The last checkpoint, and when it came.
     checkpoint: Option<(Vec<u8>, Instant)>,
-    output: Option<Vec<u8>>,
+    /// `None` for a check.
+    output: Option<Output>,
     /// What it last told.
     account: Option<Account>,
     sandbox: Option<SandboxReport>,
@@ -95,7 +99,11 @@ impl<'a> Supervisor<'a> {
         bell.set_nonblocking(true)?;
         shared.set_bell(ring);
         let compiled = match mode {
-            Mode::Run => lock(&inner.cache).compiled(&job.digest),
+            Mode::Run => lock(&inner.cache).compiled(&job.digest, job.limits.deterministic),
+            Mode::Check => None,
+        };
+        let output = match mode {
+            Mode::Run => Some(inner.folder.file()?),
             Mode::Check => None,
         };
         Ok(Self {
@@ -106,13 +114,13 @@ impl<'a> Supervisor<'a> {
             worker: Worker::spawn(inner)?,
             bell,
             compiled: compiled.is_some(),
-            outbox: letter(job, mode, compiled)?,
+            outbox: letter(job, mode, compiled, output.as_ref())?,
             sent: 0,
             started: None,
             executing: false,
             asked_to_yield: false,
             checkpoint: None,
-            output: None,
+            output,
             account: None,
             sandbox: None,
         })
@@ -273,7 +281,9 @@ impl<'a> Supervisor<'a> {
             }
             Kind::Compiled if self.started.is_some() && !self.executing && !self.compiled => {
                 self.compiled = true;
-                lock(&self.inner.cache).keep_compiled(&self.job.digest, payload);
+                let deterministic = self.job.limits.deterministic;
+                let mut cache = lock(&self.inner.cache);
+                cache.keep_compiled(&self.job.digest, deterministic, payload);
             }
             Kind::Executing if self.started.is_some() => self.executing = true,
             Kind::Progress if self.executing => {
@@ -282,11 +292,9 @@ impl<'a> Supervisor<'a> {
             }
             Kind::Account if self.executing => self.note(parse(kind, &payload)?),
             Kind::Checkpoint if self.executing => self.checkpoint = Some((payload, Instant::now())),
-            Kind::Output if self.executing && self.output.is_none() => self.output = Some(payload),
             Kind::Done if self.executing || self.mode == Mode::Check => {
-                let output = self.output.take().unwrap_or_default();
                 self.note(parse(kind, &payload)?);
-                return Err(End::Said(Outcome::Completed { output }));
+                return Err(End::Said(self.done()?));
             }
             Kind::Yielded if self.executing && self.asked_to_yield => {
                 let outcome = match self.checkpoint.take() {
@@ -299,11 +307,31 @@ impl<'a> Supervisor<'a> {
             Kind::Failed => {
                 let Failed { code, message, account } = parse(kind, &payload)?;
                 self.note(account);
-                return Err(End::Said(program_fault(code, short(&message))));
+                let message = short(&message);
+                return Err(End::Said(match code {
+                    FailureCode::BlobUnavailable => {
+                        Outcome::Failed { fault: Fault::Car, code, message }
+                    }
+                    _ => program_fault(code, message),
+                }));
             }
             _ => return Err(End::Rude(FrameError::Unexpected(kind))),
         }
         Ok(())
+    }
+
+    fn done(&mut self) -> Result<Outcome, End> {
+        let output = match self.output.take() {
+            Some(output) => output,
+            // A check makes nothing.
+            None => self.inner.folder.file().map_err(End::Io)?,
+        };
+        // The kernel holds the worker to it as well.
+        if output.size().map_err(End::Io)? > self.job.limits.output_bytes {
+            let words = format!("over {} bytes of output", self.job.limits.output_bytes);
+            return Ok(program_fault(FailureCode::OutputExceeded, words));
+        }
+        Ok(Outcome::Completed { output })
     }
 
     fn note(&mut self, account: Account) {
@@ -368,25 +396,36 @@ fn letter(
     job: &Job,
     mode: Mode,
     compiled: Option<Arc<Vec<u8>>>,
+    output: Option<&Output>,
 ) -> io::Result<VecDeque<Arc<Vec<u8>>>> {
     let checkpoint = job.checkpoint.clone().map(Arc::new);
+    let (input, input_file) = match &job.input {
+        Input::Bytes(bytes) => (Some(Arc::new(bytes.clone())), None),
+        Input::File(path) => (None, Some(std::path::absolute(path)?)),
+    };
     let parts = [
         (Kind::Program, Some(Arc::clone(&job.program))),
         (Kind::Compiled, compiled.clone()),
-        (Kind::Input, Some(Arc::new(job.input.clone()))),
+        (Kind::Input, input),
         (Kind::Checkpoint, checkpoint),
     ];
     if parts.iter().flat_map(|(_, part)| part).any(|part| part.len() > MAX_PART) {
         return Err(io::Error::other(format!("a part of the task is over {MAX_PART} bytes")));
     }
-    let bytes: usize = parts.iter().flat_map(|(_, part)| part).map(|part| part.len()).sum();
+    let mut bytes = parts.iter().flat_map(|(_, part)| part).map(|part| part.len() as u64).sum();
+    if let (Runtime::Onnx, Some(path)) = (job.runtime, &input_file) {
+        bytes += std::fs::metadata(path)?.len();
+    }
     let request = Request {
         mode,
         runtime: job.runtime,
         limits: job.limits.clone(),
         has_compiled: compiled.is_some(),
         has_checkpoint: job.checkpoint.is_some(),
-        parts_bytes: bytes as u64,
+        input_file,
+        output_file: output.map(|output| output.path().to_owned()),
+        seed: job.seed.0.clone(),
+        parts_bytes: bytes,
     };
     let request = Arc::new(serde_json::to_vec(&request)?);
     let mut letter = VecDeque::from(part(Kind::Request, request));
@@ -401,7 +440,6 @@ fn bound(kind: Kind, limits: &Limits) -> usize {
     let bytes = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
     match kind {
         Kind::Checkpoint => bytes(limits.checkpoint_bytes),
-        Kind::Output => bytes(limits.output_bytes),
         Kind::Compiled => MAX_COMPILED,
         Kind::Progress => 4,
         Kind::Done | Kind::Yielded | Kind::Failed | Kind::Account => MAX_ACCOUNT,
@@ -427,6 +465,7 @@ fn explain(status: io::Result<ExitStatus>, limits: &Limits) -> Outcome {
     const SIGFPE: i32 = 8;
     const SIGSEGV: i32 = 11;
     const SIGXCPU: i32 = 24;
+    const SIGXFSZ: i32 = 25;
     const SIGSYS: i32 = 31;
     let status = match status {
         Ok(status) => status,
@@ -436,6 +475,10 @@ fn explain(status: io::Result<ExitStatus>, limits: &Limits) -> Outcome {
         Some(SIGXCPU) => program_fault(
             FailureCode::CpuTimeExceeded,
             format!("over {} ms of CPU time", limits.cpu_ms),
+        ),
+        Some(SIGXFSZ) => program_fault(
+            FailureCode::OutputExceeded,
+            format!("over {} bytes of output", limits.output_bytes),
         ),
         // Rust aborts when an allocation fails or a native stack overflows.
         Some(SIGABRT) => program_fault(
