@@ -1,10 +1,11 @@
 //! A bounded number of killable worker processes, one task per process.
 //!
-//! Each of the pool's threads takes a job from the queue, starts a worker for it and stays with it
-//! to the end. That matters: the kernel's parent-death signal fires when the *thread* that started
+//! Each of the pool's threads takes a job from the queue, gives it to a worker that it keeps ready,
+//! starts the next one, and stays with the job to the end. That matters: the kernel's parent-death signal fires when the *thread* that started
 //! a process ends, so the pool's threads live as long as the pool.
 
 mod cache;
+mod process;
 mod run;
 mod scratch;
 mod supervise;
@@ -19,6 +20,7 @@ pub use crate::frame::SandboxReport;
 pub use crate::protocol::AttemptUsage as Usage;
 use crate::protocol::{Digest, FailureCode, Fault, Limits, Runtime};
 use cache::Cache;
+use process::Spare;
 pub use run::{Ended, Outcome, Run};
 use run::{OnEnd, Shared};
 use scratch::Folder;
@@ -113,7 +115,7 @@ struct Board {
 }
 
 impl WorkerPool {
-    /// Starts the pool's threads; worker processes start with their jobs.
+    /// Starts the pool's threads. Each keeps one worker process ready beside the one that works.
     ///
     /// # Errors
     /// When a thread cannot be started or the folder for outputs cannot be made.
@@ -244,11 +246,14 @@ impl Drop for WorkerPool {
 impl Inner {
     /// The life of a pool thread.
     fn serve(&self) {
+        let mut spare = Spare::default();
+        spare.fill(&self.config);
         while let Some((shared, job)) = self.next_job() {
-            let ended = supervise::run(self, &job, &shared);
+            let ended = supervise::run(self, &job, &shared, &mut spare);
             // Off the board before the outcome shows: whoever sees it may start the next run.
             lock(&self.board).running.retain(|other| !Arc::ptr_eq(other, &shared));
             shared.end(ended);
+            spare.fill(&self.config);
         }
     }
 

@@ -8,13 +8,14 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::process::{Spare, Worker};
 use super::run::{Shared, Wish, micros};
 use super::{Ended, Inner, Input, Job, Outcome, Output, SandboxReport, fits, lock};
 use crate::frame::{
@@ -30,22 +31,22 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 const WALL_SLACK: Duration = Duration::from_millis(500);
 
 /// Runs a job of the queue.
-pub(super) fn run(inner: &Inner, job: &Job, shared: &Shared) -> Ended {
-    supervise(inner, job, Mode::Run, shared)
+pub(super) fn run(inner: &Inner, job: &Job, shared: &Shared, spare: &mut Spare) -> Ended {
+    supervise(inner, job, Mode::Run, shared, spare)
 }
 
 /// Checks a program on the calling thread.
 pub(super) fn check(inner: &Inner, job: &Job) -> Ended {
     // Nobody holds a handle on it, so nobody wishes anything.
     let shared = Shared::new(job.clone(), None);
-    supervise(inner, job, Mode::Check, &shared)
+    supervise(inner, job, Mode::Check, &shared, &mut Spare::default())
 }
 
-fn supervise(inner: &Inner, job: &Job, mode: Mode, shared: &Shared) -> Ended {
+fn supervise(inner: &Inner, job: &Job, mode: Mode, shared: &Shared, spare: &mut Spare) -> Ended {
     if let Err(words) = fits(job.runtime, job.program.len()) {
         return Ended::early(program_fault(FailureCode::ModuleTooLarge, words));
     }
-    let ended = match Supervisor::start(inner, job, mode, shared) {
+    let ended = match Supervisor::start(inner, job, mode, shared, spare) {
         Ok(supervisor) => supervisor.finish(),
         Err(error) => Ended::early(car_fault(format!("the worker did not start: {error}"))),
     };
@@ -61,6 +62,7 @@ struct Supervisor<'a> {
     mode: Mode,
     shared: &'a Shared,
     worker: Worker,
+    spare: &'a mut Spare,
     bell: UnixStream,
     outbox: VecDeque<Arc<Vec<u8>>>,
     /// Bytes of the first buffer in the outbox that have gone.
@@ -93,7 +95,13 @@ enum End {
 }
 
 impl<'a> Supervisor<'a> {
-    fn start(inner: &'a Inner, job: &'a Job, mode: Mode, shared: &'a Shared) -> io::Result<Self> {
+    fn start(
+        inner: &'a Inner,
+        job: &'a Job,
+        mode: Mode,
+        shared: &'a Shared,
+        spare: &'a mut Spare,
+    ) -> io::Result<Self> {
         let (ring, bell) = UnixStream::pair()?;
         ring.set_nonblocking(true)?;
         bell.set_nonblocking(true)?;
@@ -111,7 +119,8 @@ impl<'a> Supervisor<'a> {
             job,
             mode,
             shared,
-            worker: Worker::spawn(inner)?,
+            worker: spare.take(&inner.config)?,
+            spare,
             bell,
             compiled: compiled.is_some(),
             outbox: letter(job, mode, compiled, output.as_ref())?,
@@ -285,7 +294,13 @@ impl<'a> Supervisor<'a> {
                 let mut cache = lock(&self.inner.cache);
                 cache.keep_compiled(&self.job.digest, deterministic, payload);
             }
-            Kind::Executing if self.started.is_some() => self.executing = true,
+            Kind::Executing if self.started.is_some() => {
+                self.executing = true;
+                if self.mode == Mode::Run {
+                    // The next task finds a worker that is up.
+                    self.spare.fill(&self.inner.config);
+                }
+            }
             Kind::Progress if self.executing => {
                 let ppm = payload.try_into().map_err(|_| End::Rude(FrameError::Malformed(kind)))?;
                 self.shared.set_progress(u32::from_le_bytes(ppm));
@@ -336,58 +351,6 @@ impl<'a> Supervisor<'a> {
 
     fn note(&mut self, account: Account) {
         self.account = Some(account.clean());
-    }
-}
-
-/// The process and its pipes, killed with this value.
-struct Worker {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    stdout: ChildStdout,
-}
-
-impl Worker {
-    fn spawn(inner: &Inner) -> io::Result<Self> {
-        let mut child = Command::new(&inner.config.executable)
-            .args(&inner.config.args)
-            .env_clear()
-            .current_dir("/")
-            // Its own group: an interrupt typed at the server's terminal is not for it.
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(io::Error::other("the worker has no pipes"));
-        };
-        let worker = Self { child, stdin: Some(stdin), stdout };
-        rustix::io::ioctl_fionbio(&worker.stdout, true)?;
-        if let Some(stdin) = &worker.stdin {
-            rustix::io::ioctl_fionbio(stdin, true)?;
-        }
-        Ok(worker)
-    }
-
-    /// Kills and reaps it. Its output ends an instant before its process does: `dying` lets it
-    /// say how it died.
-    fn end(&mut self, dying: bool) -> io::Result<ExitStatus> {
-        for _ in 0..if dying { 100 } else { 0 } {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(status);
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        self.child.kill()?;
-        self.child.wait()
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // Nothing to do when it has gone already, which is the rule.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
