@@ -214,32 +214,38 @@ fn fd_filestat_get(mut guest: Guest<'_>, fd: i32, ptr: i32) -> Result<i32> {
     Ok(SUCCESS)
 }
 
-/// The pieces of memory that a call names, and their bytes together; `None` if they are too many
+/// What a call reads into or writes from: pointers and lengths, and the bytes of all together.
+struct Pieces {
+    list: Vec<(i32, u32)>,
+    total: u64,
+}
+
+/// The pieces of memory that a call names; `None` if they are too many
 /// or too much.
-fn pieces(guest: &mut Guest<'_>, iovs: i32, count: i32) -> Result<Option<(Vec<(i32, u32)>, u64)>> {
+fn pieces(guest: &mut Guest<'_>, iovs: i32, count: i32) -> Result<Option<Pieces>> {
     let count = count as u32;
     if count > MAX_PIECES {
         return Ok(None);
     }
     charge(guest, u64::from(count) * 8)?;
     let memory = memory(guest)?;
-    let list = span(memory.data_mut(guest), iovs, count as usize * 8)?;
+    let bytes = span(memory.data_mut(guest), iovs, count as usize * 8)?;
     let word = |bytes: &[u8]| bytes.iter().rev().fold(0u32, |word, b| word << 8 | u32::from(*b));
     let pieces: Vec<(i32, u32)> =
-        list.chunks_exact(8).map(|piece| (word(&piece[..4]) as i32, word(&piece[4..]))).collect();
+        bytes.chunks_exact(8).map(|piece| (word(&piece[..4]) as i32, word(&piece[4..]))).collect();
     let total: u64 = pieces.iter().map(|(_, len)| u64::from(*len)).sum();
-    Ok((total <= i32::MAX as u64).then_some((pieces, total)))
+    Ok((total <= i32::MAX as u64).then_some(Pieces { list: pieces, total }))
 }
 
 fn fd_write(mut guest: Guest<'_>, fd: i32, iovs: i32, count: i32, written: i32) -> Result<i32> {
-    let Some((pieces, total)) = pieces(&mut guest, iovs, count)? else { return Ok(INVAL) };
+    let Some(Pieces { list, total }) = pieces(&mut guest, iovs, count)? else { return Ok(INVAL) };
     burn(&mut guest, total)?;
     if !matches!(fd, 1 | 2) {
         return Ok(BADF);
     }
     let memory = memory(&mut guest)?;
     let (data, host) = memory.data_and_store_mut(&mut guest);
-    for (ptr, len) in pieces {
+    for (ptr, len) in list {
         let piece = span(data, ptr, len as usize)?;
         match fd {
             1 => host.output.write(piece)?,
@@ -277,7 +283,7 @@ fn read_at(
     from: u64,
     read: i32,
 ) -> Result<(i32, u64)> {
-    let Some((pieces, total)) = pieces(guest, iovs, count)? else { return Ok((INVAL, 0)) };
+    let Some(Pieces { list, total }) = pieces(guest, iovs, count)? else { return Ok((INVAL, 0)) };
     if fd != 0 {
         return Ok((BADF, 0));
     }
@@ -286,7 +292,7 @@ fn read_at(
     let memory = memory(guest)?;
     let (data, host) = memory.data_and_store_mut(&mut *guest);
     let mut done = 0;
-    for (ptr, len) in pieces {
+    for (ptr, len) in list {
         let into = span(data, ptr, len as usize)?;
         done += host.input.read_at(from.saturating_add(done), into)? as u64;
     }
