@@ -1,5 +1,6 @@
 //! Jobs: a program, its inputs, and a bid with a budget.
 
+mod assurance;
 mod bid;
 mod model;
 mod program;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use store::{Amount, JobId, LeaseId, Timestamp};
 use utoipa::ToSchema;
 
+use super::assurance::{Assurance, Verification};
 use crate::blobs::parse_digest;
 use crate::money::Money;
 use crate::problem::{Code, Problem, Result};
@@ -39,6 +40,10 @@ pub struct NewJob {
     /// SHA-256 of each task's input.
     #[garde(length(min = 1))]
     pub inputs: Vec<String>,
+    /// How far results are compared before they are paid; `none` if not named.
+    #[serde(default)]
+    #[garde(skip)]
+    pub assurance: Assurance,
     #[garde(dive)]
     pub bid: NewBid,
 }
@@ -114,6 +119,7 @@ impl NewJob {
             runtime: self.runtime,
             purpose: self.purpose,
             data_class: self.data_class,
+            assurance: self.assurance.into(),
             bid: self.bid.into_domain()?,
         })
     }
@@ -154,6 +160,7 @@ pub struct Job {
     purpose: Purpose,
     #[schema(value_type = String)]
     data_class: DataClass,
+    assurance: Assurance,
     tasks: TaskCounts,
     pub(super) bid: Bid,
     /// What was paid of the budget.
@@ -203,6 +210,7 @@ impl From<JobView> for Job {
             state: row.state.as_str(),
             purpose: row.purpose,
             data_class: row.data_class,
+            assurance: row.assurance.into(),
             tasks: TaskCounts {
                 total: row.tasks,
                 completed: row.tasks_completed,
@@ -235,11 +243,13 @@ pub struct Task {
     input: String,
     output: Option<String>,
     last_error: Option<String>,
+    verification: Verification,
 }
 
 impl From<TaskView> for Task {
     fn from(task: TaskView) -> Self {
         Self {
+            verification: Verification::from(&task),
             number: task.number,
             state: task.state.as_str(),
             input: task.input,

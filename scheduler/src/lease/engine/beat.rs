@@ -5,6 +5,7 @@ use vehicle::protocol::{AttemptState, Digest, Heartbeat, HeartbeatReply, Order, 
 
 use super::Glance;
 use super::world::World;
+use crate::assurance::Assurance;
 use crate::fleet::{Word, eligible};
 use crate::lease::plan::{Next, Report, RunningAttempt, View, plan};
 use crate::lease::store::AttemptRow;
@@ -249,7 +250,11 @@ impl World<'_> {
             program: Digest(job.program.clone()),
             input: Digest(task.input.clone()),
             checkpoint: task.checkpoint.clone().map(Digest),
-            limits: self.config.limits.clone(),
+            limits: vehicle::protocol::Limits {
+                // Else honest cars could differ in the bits of a NaN.
+                deterministic: job.assurance != Assurance::None,
+                ..self.config.limits.clone()
+            },
         })
     }
 }
