@@ -12,6 +12,8 @@ use crate::{Error, Result};
 pub(super) struct Round {
     polls: Vec<Poll>,
     stages: Vec<Stage>,
+    /// The market that an earlier poll of the car goes to: later ones follow it.
+    sent: HashMap<VehicleId, String>,
 }
 
 enum Stage {
@@ -26,7 +28,7 @@ impl Round {
     pub fn new(polls: Vec<Poll>, leased: &HashMap<VehicleId, String>) -> Self {
         let stage = |(id, _): &Poll| leased.get(id).cloned().map_or(Stage::Unseen, Stage::To);
         let stages = polls.iter().map(stage).collect();
-        Self { polls, stages }
+        Self { polls, stages, sent: HashMap::new() }
     }
 
     pub fn car(&self, place: usize) -> VehicleId {
@@ -43,9 +45,16 @@ impl Round {
     }
 
     pub fn seen(&mut self, place: usize, answer: Result<Glance>) {
+        let car = self.car(place);
         self.stages[place] = match answer {
-            Ok(Glance::Reply(reply)) => Stage::Answered(Ok(reply)),
-            Ok(Glance::Market(market)) => Stage::To(market),
+            Ok(Glance::Reply(reply)) => match self.sent.get(&car) {
+                Some(market) => Stage::To(market.clone()),
+                None => Stage::Answered(Ok(reply)),
+            },
+            Ok(Glance::Market(market)) => {
+                self.sent.insert(car, market.clone());
+                Stage::To(market)
+            }
             Ok(Glance::Unknown) => Stage::Answered(Err(Error::NotFound("vehicle"))),
             Err(error) => Stage::Answered(Err(error)),
         };

@@ -4,6 +4,7 @@ use store::{AttemptId, JobId, LeaseId, VehicleId};
 use vehicle::protocol::{AttemptState, Digest, Heartbeat, HeartbeatReply, Order, VacateReason};
 
 use super::Glance;
+use super::note::note;
 use super::world::World;
 use crate::assurance::Assurance;
 use crate::fleet::{Word, eligible};
@@ -129,6 +130,11 @@ impl World<'_> {
             self.touch(id, goes_on)?;
         }
         if let (Some(attempt), Some(close)) = (running, &plan.close) {
+            if let Some(report) = &beat.attempt
+                && reported(beat) == Some(attempt)
+            {
+                self.effects.notes.extend(note(attempt, report)?);
+            }
             self.close_attempt(attempt, close)?;
         }
         let mut reply =

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use store::{AttemptId, Id, IdSource, JobId, Kind, LeaseId, PartyId, TaskId, Timestamp, VehicleId};
 
+use super::note::Note;
 use crate::assurance::{ClaimRow, Reputation};
 use crate::fleet::{Presence, VehicleRow, Word};
 use crate::job::{JobRow, TaskRow};
@@ -129,6 +130,8 @@ pub(crate) struct Effects {
     pub ended: BTreeSet<JobId>,
     /// Jobs that ended before their tasks: what is still queued is cancelled.
     pub emptied: BTreeSet<JobId>,
+    /// What cars say of attempts that ended.
+    pub notes: Vec<Note>,
     /// Who may read which blob from now on, and its size.
     pub grants: BTreeMap<(String, PartyId), i64>,
     /// Of cars of which something new is known.
