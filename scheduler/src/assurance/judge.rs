@@ -126,8 +126,8 @@ mod tests {
         ) {
             let mut outputs: Vec<String> = Vec::new();
             let mut liars = wanted - 1;
-            for n in 0..most_results(wanted) {
-                let lies = liars > 0 && seed[n];
+            for (n, tempted) in seed.into_iter().enumerate().take(most_results(wanted)) {
+                let lies = liars > 0 && tempted;
                 liars -= usize::from(lies);
                 outputs.push(match (lies, league) {
                     (true, true) => "wrong".to_owned(),

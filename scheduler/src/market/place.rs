@@ -125,7 +125,7 @@ fn queues<'a>(
         }
     }
     for queue in &mut queues {
-        queue.sort_unstable_by(|a, b| (b.0, b.1, b.2).cmp(&(a.0, a.1, a.2)));
+        queue.sort_unstable_by_key(|car| std::cmp::Reverse((car.0, car.1, car.2)));
     }
     Ok(queues)
 }
