@@ -70,11 +70,12 @@ store::on_both_databases! {
         assert_eq!(line["verdict"], "unpaid");
         assert!(line["reason"].as_str().unwrap().starts_with("wrong result: 2 cars"), "{line}");
 
-        let list = operator(&app).get("/v1/dissents?limit=1").expect(200);
+        let operator = operator(&app);
+        let list = operator.get("/v1/dissents?limit=1").expect(200);
         assert_eq!((&list["data"], &list["has_more"]), (&record["dissents"], &json!(false)));
         ada.get("/v1/dissents").refused(403, "wrong_role");
         owners[liar].get("/v1/dissents").refused(403, "wrong_role");
-        operator(&app).get("/v1/dissents?cursor=zz").refused(400, "invalid_query");
+        operator.get("/v1/dissents?cursor=zz").refused(400, "invalid_query");
     }
 }
 
