@@ -14,6 +14,7 @@ mod day;
 mod error;
 mod id;
 pub mod schema;
+pub mod sets;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
