@@ -299,7 +299,7 @@ on_both_databases! {
         world.report(car, &order, AttemptState::Vacated { metered_us: 5_000_000 });
         let view = world.job(customer, id);
         assert_eq!((view.row.state, view.row.tasks_completed), (JobState::Active, 1));
-        // Six seconds at the reserve with the fee on top, 120 micro-dollars an hour for 6 s.
+        // At $0.12 an hour: a second for what completed, five until it left.
         assert_eq!(view.spent, Amount(200));
         world.write(|tx| job::resume(tx, customer, id));
         let mut order = Some(first_order(&world, car));
@@ -314,7 +314,8 @@ on_both_databases! {
 }
 
 fn running(order: &Order) -> vehicle::protocol::AttemptReport {
-    common::report_of(order, AttemptState::Running { progress_ppm: 0, metered_us: 0 })
+    let state = AttemptState::Running { progress_ppm: 0, metered_us: 0 };
+    vehicle::protocol::AttemptReport::new(order.attempt_id.clone(), state)
 }
 
 on_both_databases! {

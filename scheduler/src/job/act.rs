@@ -79,7 +79,12 @@ pub fn clone_of(
     Ok((new_job(tx, row, inputs, change)?, extras))
 }
 
-fn new_job(tx: &mut Tx<'_>, row: JobRow, inputs: Vec<String>, change: &CloneChange) -> Result<NewJob> {
+fn new_job(
+    tx: &mut Tx<'_>,
+    row: JobRow,
+    inputs: Vec<String>,
+    change: &CloneChange,
+) -> Result<NewJob> {
     let bid = load_bid(tx, row.id)?;
     let list = |text: &str| split_list(text).into_iter().map(str::to_owned).collect();
     Ok(NewJob {

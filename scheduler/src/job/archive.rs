@@ -64,7 +64,8 @@ pub fn header(path: &str, size: u64) -> [u8; BLOCK as usize] {
     put(124, format!("{:011o}\0", size & 0o77_777_777_777).as_bytes());
     put(136, b"00000000000\0");
     put(148, b"        ");
-    put(156, b"0ustar\x0000");
+    put(156, b"0");
+    put(257, b"ustar\x0000");
     let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
     block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
     block

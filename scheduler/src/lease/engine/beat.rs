@@ -202,7 +202,7 @@ impl World<'_> {
     fn take_task(&mut self, id: LeaseId) -> Result<Option<Order>> {
         let job: JobId = self.leases.get(id)?.job_id;
         // The last report may have ended the job.
-        let goes = self.jobs.get(job)?.goes();
+        let goes = self.jobs.get(job)?.goes() && !self.effects.hopeless.contains(&job);
         let Some(task_id) = goes.then(|| self.dequeue(job)).flatten() else {
             self.end_lease(id, EndReason::NoWork)?;
             return Ok(None);
