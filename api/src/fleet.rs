@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use rand::RngCore;
-use scheduler::job::Maker;
 use scheduler::embedded::{Blobs as FleetBlobs, Fleet};
 use scheduler::engine::Engine;
 use scheduler::fleet::{self, NewVehicle, Policy};
+use scheduler::job::Maker;
 use scheduler::{DataClass, Desk, PayIn, Purpose};
 use sha2::{Digest as _, Sha256};
 use store::{Amount, PartyId, Store, Tx, VehicleId};

@@ -118,11 +118,7 @@ const MAX_BANS: i64 = 1_000;
 #[utoipa::path(operation_id = "list_bans", tag = "operator", security(("bearer" = [])),
     params(BansQuery), responses((status = 200, description = "Bans.", body = Vec<Ban>)))]
 #[get("/v1/bans")]
-async fn list(
-    app: App,
-    _operator: Operator,
-    query: web::Query<BansQuery>,
-) -> Result<HttpResponse> {
+async fn list(app: App, _operator: Operator, query: web::Query<BansQuery>) -> Result<HttpResponse> {
     let rows = app.read(move |tx| Ok(ban::list(tx, query.all, MAX_BANS)?)).await?;
     Ok(HttpResponse::Ok().json(rows.into_iter().map(Ban::from).collect::<Vec<_>>()))
 }

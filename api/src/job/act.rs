@@ -21,7 +21,7 @@ use crate::problem::{Code, Problem, ProblemBody, Result};
 
 #[derive(Deserialize, Serialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct PauseJob {
+pub struct PauseJob {
     /// What becomes of running tasks: `finish`, they run to their end, or `vacate`, their cars leave
     /// at their next poll; you pay for them up to then, and they go on later from what they saved.
     #[garde(skip)]
@@ -44,7 +44,7 @@ struct PauseJob {
             content_type = "application/problem+json"),
     ))]
 #[post("/v1/jobs/{id}/pause")]
-async fn pause(
+pub async fn pause(
     app: App,
     customer: Customer,
     key: IdempotencyKey,
@@ -72,7 +72,7 @@ async fn pause(
             content_type = "application/problem+json"),
     ))]
 #[post("/v1/jobs/{id}/resume")]
-async fn resume(
+pub async fn resume(
     app: App,
     customer: Customer,
     key: IdempotencyKey,
@@ -89,7 +89,7 @@ async fn resume(
 /// What is not named is as in the job.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct CloneJob {
+pub struct CloneJob {
     #[garde(length(chars, min = 1, max = 200))]
     #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
@@ -115,7 +115,7 @@ struct CloneJob {
             content_type = "application/problem+json"),
     ))]
 #[post("/v1/jobs/{id}/clone")]
-async fn clone(
+pub async fn clone(
     app: App,
     customer: Customer,
     key: IdempotencyKey,

@@ -33,10 +33,9 @@ struct Contents {
 impl Contents {
     async fn page(&self, from: i32) -> Result<Vec<OutputRow>> {
         let Self { customer, job, upto, .. } = *self;
-        let page =
-            move |tx: &mut store::Tx<'_>| {
-                Ok(tar::load_outputs(tx, customer, job, from..i32::MAX, upto, PAGE)?)
-            };
+        let page = move |tx: &mut store::Tx<'_>| {
+            Ok(tar::load_outputs(tx, customer, job, from..i32::MAX, upto, PAGE)?)
+        };
         self.app.read(page).await
     }
 
@@ -169,7 +168,7 @@ fn wanted_from(headers: &HeaderMap, etag: &str) -> u64 {
             body = crate::problem::ProblemBody, content_type = "application/problem+json"),
     ))]
 #[get("/v1/jobs/{id}/archive")]
-async fn archive(
+pub async fn archive(
     app: App,
     customer: Customer,
     id: web::Path<JobId>,

@@ -218,7 +218,10 @@ impl NewJob {
         let refuse = |at: &str, why: &str| Problem::new(Code::InvalidBody).at(at, why);
         let ways = [self.inputs.is_some(), self.array.is_some(), !self.stages.is_empty()];
         if ways.iter().filter(|way| **way).count() != 1 {
-            return Err(refuse("/inputs", "one of inputs, array and stages, with one task at least"));
+            return Err(refuse(
+                "/inputs",
+                "one of inputs, array and stages, with one task at least",
+            ));
         }
         let mut stages = Vec::new();
         for (n, stage) in self.stages.into_iter().enumerate() {

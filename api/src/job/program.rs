@@ -77,7 +77,7 @@ async fn check_program(app: &App, digest: Digest, runtime: Runtime) -> Result<()
             Ok(()) => None,
             Err(rejection) if rejection.fault == Fault::Program => Some(rejection.message),
             Err(rejection) => {
-                tracing::warn!(%digest.0, %rejection, "a program could not be checked");
+                tracing::warn!(digest = digest.0, %rejection, "a program could not be checked");
                 return Err(Problem::new(Code::Unavailable));
             }
         };

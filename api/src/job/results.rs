@@ -14,7 +14,7 @@ use crate::problem::{Code, Problem, Result};
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct ResultsQuery {
+pub struct ResultsQuery {
     /// Results after this one: `after` of the answer before.
     #[param(minimum = 0, default = 0)]
     after: Option<i32>,
@@ -25,7 +25,7 @@ struct ResultsQuery {
 
 /// Results in order of completion. No result ever comes before one that was told.
 #[derive(Serialize, ToSchema)]
-struct Results {
+pub struct Results {
     data: Vec<TaskResult>,
     /// What to ask after next, now or when more has completed.
     after: i32,
@@ -33,7 +33,7 @@ struct Results {
 }
 
 #[derive(Serialize, ToSchema)]
-struct TaskResult {
+pub struct TaskResult {
     /// From 1, in order of completion.
     order: i32,
     /// The task's number.
@@ -62,7 +62,7 @@ impl From<ResultView> for TaskResult {
     params(("id" = String, Path, description = "The job."), ResultsQuery),
     responses((status = 200, description = "Results.", body = Results)))]
 #[get("/v1/jobs/{id}/results")]
-async fn results(
+pub async fn results(
     app: App,
     customer: Customer,
     id: web::Path<JobId>,
@@ -87,7 +87,7 @@ async fn results(
 
 /// One run of a task in one car.
 #[derive(Serialize, ToSchema)]
-struct TaskAttempt {
+pub struct TaskAttempt {
     id: String,
     vehicle: String,
     /// `running`, `completed`, `checkpointed`, `vacated`, `failed_program`, `failed_car`,
@@ -108,7 +108,7 @@ struct TaskAttempt {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Report {
+pub struct Report {
     fuel: i64,
     /// Microseconds of CPU.
     cpu_us: i64,
@@ -150,15 +150,14 @@ impl From<AttemptView> for TaskAttempt {
     ),
     responses((status = 200, description = "Attempts.", body = Vec<TaskAttempt>)))]
 #[get("/v1/jobs/{id}/tasks/{number}/attempts")]
-async fn attempts(
+pub async fn attempts(
     app: App,
     customer: Customer,
     path: web::Path<(JobId, i32)>,
 ) -> Result<HttpResponse> {
     let (id, number) = path.into_inner();
     let party = customer.party;
-    let rows =
-        app.read(move |tx| Ok(scheduler::job::attempts(tx, party, id, number)?)).await?;
+    let rows = app.read(move |tx| Ok(scheduler::job::attempts(tx, party, id, number)?)).await?;
     let rows: Vec<TaskAttempt> = rows.into_iter().map(TaskAttempt::from).collect();
     Ok(HttpResponse::Ok().json(rows))
 }
