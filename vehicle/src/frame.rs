@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 #[cfg(feature = "worker")]
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -38,11 +39,10 @@ pub(crate) enum Kind {
     Checkpoint = 5,
     Yield = 6,
     // From the worker: Ready, at most one Compiled, Executing, then any number of Progress,
-    // Account and Checkpoint, then one of Done (after Output), Yielded, Failed.
+    // Account and Checkpoint, then one of Done, Yielded, Failed.
     Ready = 16,
     Executing = 17,
     Progress = 18,
-    Output = 19,
     Done = 20,
     Yielded = 21,
     Failed = 22,
@@ -53,8 +53,8 @@ impl Kind {
     fn from_byte(byte: u8) -> Option<Self> {
         use Kind::*;
         [
-            Request, Program, Compiled, Input, Checkpoint, Yield, Ready, Executing, Progress,
-            Output, Done, Yielded, Failed, Account,
+            Request, Program, Compiled, Input, Checkpoint, Yield, Ready, Executing, Progress, Done,
+            Yielded, Failed, Account,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)
@@ -76,7 +76,12 @@ pub(crate) struct Request {
     pub limits: Limits,
     pub has_compiled: bool,
     pub has_checkpoint: bool,
-    /// Bytes of all parts together.
+    /// In the place of the part with the input.
+    pub input_file: Option<PathBuf>,
+    /// Where the output goes; `None` for a check.
+    pub output_file: Option<PathBuf>,
+    pub seed: String,
+    /// Bytes of all parts together, and of the input where it must be whole in memory.
     pub parts_bytes: u64,
 }
 
@@ -253,7 +258,7 @@ mod tests {
 
     #[test]
     fn frames_survive_any_cut() {
-        let mut wire = header(Kind::Output, 3).to_vec();
+        let mut wire = header(Kind::Checkpoint, 3).to_vec();
         wire.extend(b"abc");
         wire.extend(header(Kind::Executing, 0));
         for step in 1..wire.len() {

@@ -28,7 +28,8 @@ mod wasm;
 
 pub use agent::{Agent, AttemptView, Phase};
 pub use pool::{
-    Ended, Job, Outcome, Rejection, Run, SandboxReport, Usage, WorkerConfig, WorkerPool,
+    Ended, Input, Job, Outcome, Output, Rejection, Run, SandboxReport, Usage, WorkerConfig,
+    WorkerPool,
 };
 pub use transport::{Transport, TransportError};
 #[cfg(feature = "worker")]

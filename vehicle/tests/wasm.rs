@@ -6,7 +6,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{counter, failure, guest, outcome, pool, tight, wasm};
+use common::{counter, failure, guest, outcome, output, pool, tight, wasm};
 use vehicle::Outcome;
 use vehicle::protocol::{FailureCode, Limits, Runtime};
 
@@ -19,7 +19,7 @@ fn a_program_reads_its_input_and_writes_its_output() {
            (i32.const 0)"#,
     );
     let ended = outcome(&pool.start(wasm(&echo, b"?hello", tight())));
-    assert_eq!(ended.outcome, Outcome::Completed { output: b"hello".to_vec() });
+    assert_eq!(output(&ended), b"hello");
     assert!(ended.metered_us > 0);
     let usage = ended.usage.unwrap();
     assert!(usage.fuel > 200 && usage.fuel < 10_000, "{usage:?}");
@@ -67,7 +67,7 @@ fn hostile_programs_end_in_their_typed_failure() {
                 (loop $l (drop (table.grow $t (ref.null func) (i32.const 50000))) (br $l))
                 (i32.const 0))"#
             )),
-            MemoryExceeded,
+            TableExceeded,
         ),
         (
             "recursion",
@@ -76,7 +76,7 @@ fn hostile_programs_end_in_their_typed_failure() {
                 (i64.add (i64.const 1) (call $r (local.get 0))))
                 (func (export "run") (result i32) (i32.wrap_i64 (call $r (i64.const 1))))"#
             )),
-            Trap,
+            StackExceeded,
         ),
         (
             "memory.fill loop",
@@ -118,7 +118,7 @@ fn hostile_programs_end_in_their_typed_failure() {
         (
             "unknown import",
             module(&format!(
-                r#"(import "wasi_snapshot_preview1" "fd_write"
+                r#"(import "wasi_snapshot_preview2" "fd_write"
                 (func (param i32 i32 i32 i32) (result i32))) {memory} {run}"#
             )),
             InvalidProgram,
@@ -198,7 +198,7 @@ fn vacated_in_the_middle_and_resumed_gives_the_same_output() {
     let limits = Limits { fuel: 1 << 60, host_calls: 1 << 40, ..Limits::default() };
     let job = wasm(&counter(), &300_000_000u64.to_le_bytes(), limits);
     let whole = outcome(&pool.start(job.clone()));
-    assert!(matches!(&whole.outcome, Outcome::Completed { output } if output.len() == 8));
+    assert_eq!(output(&whole).len(), 8);
 
     let mut resumed = job.clone();
     let mut hops = 0;

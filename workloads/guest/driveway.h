@@ -2,10 +2,11 @@
  * driveway.h: the interface between a Driveway program and the car that runs it.
  *
  * A program is one WebAssembly module. It exports its linear memory as
- * `memory` and one function, `run`. It imports nothing but the eight
- * functions below, all from the module `driveway`: no WASI, no clock, no
- * files, no network, no random numbers. The same program on the same input
- * must therefore write the same output on every car.
+ * `memory` and one function, `run`. It imports the functions below, from the
+ * module `driveway`. It may import WASI preview 1 as well, which has nothing
+ * but a clock and random numbers that are the same on every car (README.md).
+ * The same program on the same input must therefore write the same output
+ * on every car.
  *
  * Life of a task
  *   1. The host makes a fresh instance and calls run() once.
@@ -38,7 +39,7 @@
 #define DW_IMPORT(name) __attribute__((import_module("driveway"), import_name(#name)))
 #define DW_EXPORT(name) __attribute__((export_name(#name), visibility("default")))
 
-/* Length of the input in bytes. */
+/* Length of the input in bytes, unsigned. */
 DW_IMPORT(input_len) int32_t dw_input_len(void);
 
 /* Copies up to n bytes of the input, from offset off, to ptr. Returns the
@@ -65,6 +66,14 @@ DW_IMPORT(resume_len) int32_t dw_resume_len(void);
 
 /* As input_read, for the checkpoint to go on from. */
 DW_IMPORT(resume_read) int32_t dw_resume_read(int32_t off, void *ptr, int32_t n);
+
+/* Appends n bytes to the log, of which the last 16 KiB reach the customer. */
+DW_IMPORT(log) int32_t dw_log(const void *ptr, int32_t n);
+
+/* Reports a number under a name of n bytes (1 to 64 of a-z0-9_.); the last
+ * value of a name counts. 0, or -1 if the name is none or there are 16
+ * others. */
+DW_IMPORT(metric) int32_t dw_metric(const char *name, int32_t n, int64_t value);
 
 /* What run() returns. 0 and 1 have a meaning for the host; every other value
  * is a failure of the program, shown to the customer as it is. The values 2

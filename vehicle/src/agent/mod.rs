@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::frame::Account;
-use crate::pool::{Job, Outcome, Run, WorkerPool};
+use crate::pool::{Input, Job, Outcome, Run, WorkerPool};
 use crate::protocol::{
     AttemptReport, AttemptState, Digest, FailureCode, Fault, Heartbeat, Order, Telemetry,
 };
@@ -208,11 +208,17 @@ impl Agent {
             runtime: order.runtime,
             program,
             digest: order.program.clone(),
-            input,
+            input: Input::Bytes(input),
+            seed: seed(order),
             checkpoint,
             limits: order.limits.clone(),
         })
     }
+}
+
+/// Random numbers are the task's, whichever attempt it is: program and input name it.
+fn seed(order: &Order) -> Digest {
+    Digest::of(format!("{} {}", order.program.0, order.input.0).as_bytes())
 }
 
 /// Fetches a blob and verifies it.
@@ -247,7 +253,10 @@ fn conclude(
 ) -> Result<AttemptState, TransportError> {
     Ok(match outcome {
         Outcome::Completed { output } => {
-            AttemptState::Completed { output: store(output)?, metered_us }
+            let bytes = output.read().map_err(|error| {
+                TransportError::Unreachable(format!("the output cannot be read: {error}"))
+            })?;
+            AttemptState::Completed { output: store(&bytes)?, metered_us }
         }
         Outcome::Checkpointed { checkpoint } => {
             AttemptState::Checkpointed { checkpoint: store(checkpoint)?, metered_us }

@@ -16,9 +16,11 @@ use model::Source;
 use npy::Tensor;
 
 /// Executes a task.
-pub(crate) fn run(task: &Task, desk: &Desk) -> Result<Finish, Stop> {
+pub(crate) fn run(mut task: Task, desk: &Desk) -> Result<Finish, Stop> {
     let source = Source::load(&task.program)?;
-    let input = npy::read(&task.input).map_err(invalid_input)?;
+    let whole = task.input.whole().map_err(|error| invalid_input(error.to_string()))?;
+    let input = npy::read(&whole).map_err(invalid_input)?;
+    drop(whole);
     let takes = source.input_dims();
     let chunk = plan::chunk(&takes, input.shape()).map_err(invalid_input)?;
     desk.executing().map_err(|error| {
@@ -26,7 +28,11 @@ pub(crate) fn run(task: &Task, desk: &Desk) -> Result<Finish, Stop> {
     })?;
     let max_output = usize::try_from(task.limits.output_bytes).unwrap_or(usize::MAX);
     match infer(&source, &input, chunk, max_output, desk)? {
-        Some(output) => Ok(Finish::Done { output }),
+        Some(output) => {
+            task.output.write(&output)?;
+            task.output.flush()?;
+            Ok(Finish::Done)
+        }
         None => Ok(Finish::Yielded),
     }
 }

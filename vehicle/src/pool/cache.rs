@@ -14,13 +14,14 @@ use crate::protocol::Digest;
 #[derive(Default)]
 struct Entry {
     program: Option<Arc<Vec<u8>>>,
-    compiled: Option<Arc<Vec<u8>>>,
+    /// For tasks as they are, and for deterministic ones.
+    compiled: [Option<Arc<Vec<u8>>>; 2],
     used: u64,
 }
 
 impl Entry {
     fn bytes(&self) -> usize {
-        [&self.program, &self.compiled].into_iter().flatten().map(|part| part.len()).sum()
+        self.compiled.iter().chain([&self.program]).flatten().map(|part| part.len()).sum()
     }
 }
 
@@ -39,8 +40,8 @@ impl Cache {
         self.touch(digest)?.program.clone()
     }
 
-    pub fn compiled(&mut self, digest: &Digest) -> Option<Arc<Vec<u8>>> {
-        self.touch(digest)?.compiled.clone()
+    pub fn compiled(&mut self, digest: &Digest, deterministic: bool) -> Option<Arc<Vec<u8>>> {
+        self.touch(digest)?.compiled[usize::from(deterministic)].clone()
     }
 
     pub fn keep_program(&mut self, digest: &Digest, program: &Arc<Vec<u8>>) {
@@ -48,8 +49,9 @@ impl Cache {
         self.settle(digest);
     }
 
-    pub fn keep_compiled(&mut self, digest: &Digest, compiled: Vec<u8>) {
-        self.entries.entry(digest.clone()).or_default().compiled = Some(Arc::new(compiled));
+    pub fn keep_compiled(&mut self, digest: &Digest, deterministic: bool, compiled: Vec<u8>) {
+        let entry = self.entries.entry(digest.clone()).or_default();
+        entry.compiled[usize::from(deterministic)] = Some(Arc::new(compiled));
         self.settle(digest);
     }
 
@@ -86,7 +88,8 @@ mod tests {
         let [a, b, c] = ["a", "b", "c"].map(|name| Digest(name.into()));
         cache.keep_program(&a, &Arc::new(vec![0; 4]));
         cache.keep_program(&b, &Arc::new(vec![0; 2]));
-        cache.keep_compiled(&b, vec![0; 4]);
+        cache.keep_compiled(&b, true, vec![0; 4]);
+        assert!(cache.compiled(&b, false).is_none() && cache.compiled(&b, true).is_some());
         assert!(cache.program(&a).is_some());
         cache.keep_program(&c, &Arc::new(vec![0; 1]));
         assert!(cache.program(&a).is_some());

@@ -1,11 +1,13 @@
 //! A bounded number of killable worker processes, one task per process.
 //!
-//! Each of the pool's threads takes a job from the queue, starts a worker for it and stays with it
-//! to the end. That matters: the kernel's parent-death signal fires when the *thread* that started
+//! Each of the pool's threads takes a job from the queue, gives it to a worker that it keeps ready,
+//! starts the next one, and stays with the job to the end. That matters: the kernel's parent-death signal fires when the *thread* that started
 //! a process ends, so the pool's threads live as long as the pool.
 
 mod cache;
+mod process;
 mod run;
+mod scratch;
 mod supervise;
 
 use std::collections::VecDeque;
@@ -18,9 +20,15 @@ pub use crate::frame::SandboxReport;
 pub use crate::protocol::AttemptUsage as Usage;
 use crate::protocol::{Digest, FailureCode, Fault, Limits, Runtime};
 use cache::Cache;
+use process::Spare;
 pub use run::{Ended, Outcome, Run};
 use run::{OnEnd, Shared};
+use scratch::Folder;
+pub use scratch::Output;
 
+/// Bytes of a WASM module and of an ONNX model that are taken.
+const MAX_MODULE: usize = 32 << 20;
+const MAX_MODEL: usize = 256 << 20;
 /// Bytes of programs, compiled modules included, that a pool keeps in memory.
 const CACHE_BYTES: usize = 256 << 20;
 /// Admission checks at the same time; they run beside the tasks, not in their queue.
@@ -56,10 +64,21 @@ pub struct Job {
     pub program: Arc<Vec<u8>>,
     /// The program's digest, verified: the key of the compiled module.
     pub digest: Digest,
-    pub input: Vec<u8>,
+    pub input: Input,
+    /// What random numbers are drawn from; the task's, so that they are the same on every car.
+    pub seed: Digest,
     /// Resume from here.
     pub checkpoint: Option<Vec<u8>>,
     pub limits: Limits,
+}
+
+/// What a task works on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    Bytes(Vec<u8>),
+    /// A file that nobody changes while the task runs. A WASM program reads it in pieces, so that
+    /// it can be larger than any memory; an ONNX model takes it whole.
+    File(PathBuf),
 }
 
 /// Why a program was not admitted.
@@ -84,6 +103,7 @@ pub(crate) struct Inner {
     change: Condvar,
     cache: Mutex<Cache>,
     sandbox: Mutex<Option<SandboxReport>>,
+    folder: Arc<Folder>,
 }
 
 #[derive(Default)]
@@ -95,10 +115,10 @@ struct Board {
 }
 
 impl WorkerPool {
-    /// Starts the pool's threads; worker processes start with their jobs.
+    /// Starts the pool's threads. Each keeps one worker process ready beside the one that works.
     ///
     /// # Errors
-    /// When a thread cannot be started.
+    /// When a thread cannot be started or the folder for outputs cannot be made.
     pub fn new(config: WorkerConfig) -> io::Result<Self> {
         let size = config.size.max(1);
         let inner = Arc::new(Inner {
@@ -107,6 +127,7 @@ impl WorkerPool {
             change: Condvar::new(),
             cache: Mutex::new(Cache::new(CACHE_BYTES)),
             sandbox: Mutex::default(),
+            folder: Arc::new(Folder::new()?),
         });
         let mut pool = Self { inner, threads: Vec::with_capacity(size) };
         for n in 0..size {
@@ -146,6 +167,10 @@ impl WorkerPool {
     /// # Errors
     /// The rejection, with the reason in words for the program's author.
     pub fn check(&self, runtime: Runtime, program: &[u8]) -> Result<(), Rejection> {
+        if let Err(message) = fits(runtime, program.len()) {
+            let code = FailureCode::ModuleTooLarge;
+            return Err(Rejection { fault: Fault::Program, code, message });
+        }
         let mut board = lock(&self.inner.board);
         while board.checks >= MAX_CHECKS {
             board = wait(&self.inner.change, board);
@@ -156,7 +181,8 @@ impl WorkerPool {
             runtime,
             program: Arc::new(program.to_vec()),
             digest: Digest::of(program),
-            input: Vec::new(),
+            input: Input::Bytes(Vec::new()),
+            seed: Digest::of(&[]),
             checkpoint: None,
             limits: ADMISSION,
         };
@@ -220,11 +246,14 @@ impl Drop for WorkerPool {
 impl Inner {
     /// The life of a pool thread.
     fn serve(&self) {
+        let mut spare = Spare::default();
+        spare.fill(&self.config);
         while let Some((shared, job)) = self.next_job() {
-            let ended = supervise::run(self, &job, &shared);
+            let ended = supervise::run(self, &job, &shared, &mut spare);
             // Off the board before the outcome shows: whoever sees it may start the next run.
             lock(&self.board).running.retain(|other| !Arc::ptr_eq(other, &shared));
             shared.end(ended);
+            spare.fill(&self.config);
         }
     }
 
@@ -243,6 +272,18 @@ impl Inner {
             board = wait(&self.change, board);
         }
     }
+}
+
+/// Whether a program is of a size that is taken; in words if not.
+fn fits(runtime: Runtime, bytes: usize) -> Result<(), String> {
+    let max = match runtime {
+        Runtime::Wasm => MAX_MODULE,
+        Runtime::Onnx => MAX_MODEL,
+    };
+    if bytes > max {
+        return Err(format!("a program of {bytes} bytes; {max} are taken"));
+    }
+    Ok(())
 }
 
 /// Nothing under our locks is left half-done by a panic, so a poisoned lock is still good.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Job, SandboxReport, Usage, lock};
+use super::{Job, Output, SandboxReport, Usage, lock};
 use crate::protocol::{FailureCode, Fault};
 
 pub(super) type OnEnd = Arc<dyn Fn() + Send + Sync>;
@@ -16,7 +16,7 @@ pub(super) type OnEnd = Arc<dyn Fn() + Send + Sync>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Completed {
-        output: Vec<u8>,
+        output: Output,
     },
     /// It left on request, or was made to leave, and this is what to resume from.
     Checkpointed {

@@ -8,20 +8,21 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::process::{Spare, Worker};
 use super::run::{Shared, Wish, micros};
-use super::{Ended, Inner, Job, Outcome, SandboxReport, lock};
+use super::{Ended, Inner, Input, Job, Outcome, Output, SandboxReport, fits, lock};
 use crate::frame::{
     Account, Assembler, Failed, Frame, FrameError, Kind, MAX_ACCOUNT, MAX_COMPILED, MAX_JSON,
     MAX_PART, Mode, Request, header, part, short,
 };
-use crate::protocol::{FailureCode, Fault, Limits};
+use crate::protocol::{FailureCode, Fault, Limits, Runtime};
 
 /// From the start of the process until it has read its task and confined itself.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -30,19 +31,22 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 const WALL_SLACK: Duration = Duration::from_millis(500);
 
 /// Runs a job of the queue.
-pub(super) fn run(inner: &Inner, job: &Job, shared: &Shared) -> Ended {
-    supervise(inner, job, Mode::Run, shared)
+pub(super) fn run(inner: &Inner, job: &Job, shared: &Shared, spare: &mut Spare) -> Ended {
+    supervise(inner, job, Mode::Run, shared, spare)
 }
 
 /// Checks a program on the calling thread.
 pub(super) fn check(inner: &Inner, job: &Job) -> Ended {
     // Nobody holds a handle on it, so nobody wishes anything.
     let shared = Shared::new(job.clone(), None);
-    supervise(inner, job, Mode::Check, &shared)
+    supervise(inner, job, Mode::Check, &shared, &mut Spare::default())
 }
 
-fn supervise(inner: &Inner, job: &Job, mode: Mode, shared: &Shared) -> Ended {
-    let ended = match Supervisor::start(inner, job, mode, shared) {
+fn supervise(inner: &Inner, job: &Job, mode: Mode, shared: &Shared, spare: &mut Spare) -> Ended {
+    if let Err(words) = fits(job.runtime, job.program.len()) {
+        return Ended::early(program_fault(FailureCode::ModuleTooLarge, words));
+    }
+    let ended = match Supervisor::start(inner, job, mode, shared, spare) {
         Ok(supervisor) => supervisor.finish(),
         Err(error) => Ended::early(car_fault(format!("the worker did not start: {error}"))),
     };
@@ -58,6 +62,7 @@ struct Supervisor<'a> {
     mode: Mode,
     shared: &'a Shared,
     worker: Worker,
+    spare: &'a mut Spare,
     bell: UnixStream,
     outbox: VecDeque<Arc<Vec<u8>>>,
     /// Bytes of the first buffer in the outbox that have gone.
@@ -68,7 +73,8 @@ struct Supervisor<'a> {
     asked_to_yield: bool,
     /// The last checkpoint, and when it came.
     checkpoint: Option<(Vec<u8>, Instant)>,
-    output: Option<Vec<u8>>,
+    /// `None` for a check.
+    output: Option<Output>,
     /// What it last told.
     account: Option<Account>,
     sandbox: Option<SandboxReport>,
@@ -89,13 +95,23 @@ enum End {
 }
 
 impl<'a> Supervisor<'a> {
-    fn start(inner: &'a Inner, job: &'a Job, mode: Mode, shared: &'a Shared) -> io::Result<Self> {
+    fn start(
+        inner: &'a Inner,
+        job: &'a Job,
+        mode: Mode,
+        shared: &'a Shared,
+        spare: &'a mut Spare,
+    ) -> io::Result<Self> {
         let (ring, bell) = UnixStream::pair()?;
         ring.set_nonblocking(true)?;
         bell.set_nonblocking(true)?;
         shared.set_bell(ring);
         let compiled = match mode {
-            Mode::Run => lock(&inner.cache).compiled(&job.digest),
+            Mode::Run => lock(&inner.cache).compiled(&job.digest, job.limits.deterministic),
+            Mode::Check => None,
+        };
+        let output = match mode {
+            Mode::Run => Some(inner.folder.file()?),
             Mode::Check => None,
         };
         Ok(Self {
@@ -103,16 +119,17 @@ impl<'a> Supervisor<'a> {
             job,
             mode,
             shared,
-            worker: Worker::spawn(inner)?,
+            worker: spare.take(&inner.config)?,
+            spare,
             bell,
             compiled: compiled.is_some(),
-            outbox: letter(job, mode, compiled)?,
+            outbox: letter(job, mode, compiled, output.as_ref())?,
             sent: 0,
             started: None,
             executing: false,
             asked_to_yield: false,
             checkpoint: None,
-            output: None,
+            output,
             account: None,
             sandbox: None,
         })
@@ -273,20 +290,26 @@ impl<'a> Supervisor<'a> {
             }
             Kind::Compiled if self.started.is_some() && !self.executing && !self.compiled => {
                 self.compiled = true;
-                lock(&self.inner.cache).keep_compiled(&self.job.digest, payload);
+                let deterministic = self.job.limits.deterministic;
+                let mut cache = lock(&self.inner.cache);
+                cache.keep_compiled(&self.job.digest, deterministic, payload);
             }
-            Kind::Executing if self.started.is_some() => self.executing = true,
+            Kind::Executing if self.started.is_some() => {
+                self.executing = true;
+                if self.mode == Mode::Run {
+                    // The next task finds a worker that is up.
+                    self.spare.fill(&self.inner.config);
+                }
+            }
             Kind::Progress if self.executing => {
                 let ppm = payload.try_into().map_err(|_| End::Rude(FrameError::Malformed(kind)))?;
                 self.shared.set_progress(u32::from_le_bytes(ppm));
             }
             Kind::Account if self.executing => self.note(parse(kind, &payload)?),
             Kind::Checkpoint if self.executing => self.checkpoint = Some((payload, Instant::now())),
-            Kind::Output if self.executing && self.output.is_none() => self.output = Some(payload),
             Kind::Done if self.executing || self.mode == Mode::Check => {
-                let output = self.output.take().unwrap_or_default();
                 self.note(parse(kind, &payload)?);
-                return Err(End::Said(Outcome::Completed { output }));
+                return Err(End::Said(self.done()?));
             }
             Kind::Yielded if self.executing && self.asked_to_yield => {
                 let outcome = match self.checkpoint.take() {
@@ -299,67 +322,35 @@ impl<'a> Supervisor<'a> {
             Kind::Failed => {
                 let Failed { code, message, account } = parse(kind, &payload)?;
                 self.note(account);
-                return Err(End::Said(program_fault(code, short(&message))));
+                let message = short(&message);
+                return Err(End::Said(match code {
+                    FailureCode::BlobUnavailable => {
+                        Outcome::Failed { fault: Fault::Car, code, message }
+                    }
+                    _ => program_fault(code, message),
+                }));
             }
             _ => return Err(End::Rude(FrameError::Unexpected(kind))),
         }
         Ok(())
     }
 
+    fn done(&mut self) -> Result<Outcome, End> {
+        let output = match self.output.take() {
+            Some(output) => output,
+            // A check makes nothing.
+            None => self.inner.folder.file().map_err(End::Io)?,
+        };
+        // The kernel holds the worker to it as well.
+        if output.size().map_err(End::Io)? > self.job.limits.output_bytes {
+            let words = format!("over {} bytes of output", self.job.limits.output_bytes);
+            return Ok(program_fault(FailureCode::OutputExceeded, words));
+        }
+        Ok(Outcome::Completed { output })
+    }
+
     fn note(&mut self, account: Account) {
         self.account = Some(account.clean());
-    }
-}
-
-/// The process and its pipes, killed with this value.
-struct Worker {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    stdout: ChildStdout,
-}
-
-impl Worker {
-    fn spawn(inner: &Inner) -> io::Result<Self> {
-        let mut child = Command::new(&inner.config.executable)
-            .args(&inner.config.args)
-            .env_clear()
-            .current_dir("/")
-            // Its own group: an interrupt typed at the server's terminal is not for it.
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(io::Error::other("the worker has no pipes"));
-        };
-        let worker = Self { child, stdin: Some(stdin), stdout };
-        rustix::io::ioctl_fionbio(&worker.stdout, true)?;
-        if let Some(stdin) = &worker.stdin {
-            rustix::io::ioctl_fionbio(stdin, true)?;
-        }
-        Ok(worker)
-    }
-
-    /// Kills and reaps it. Its output ends an instant before its process does: `dying` lets it
-    /// say how it died.
-    fn end(&mut self, dying: bool) -> io::Result<ExitStatus> {
-        for _ in 0..if dying { 100 } else { 0 } {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(status);
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        self.child.kill()?;
-        self.child.wait()
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // Nothing to do when it has gone already, which is the rule.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -368,25 +359,36 @@ fn letter(
     job: &Job,
     mode: Mode,
     compiled: Option<Arc<Vec<u8>>>,
+    output: Option<&Output>,
 ) -> io::Result<VecDeque<Arc<Vec<u8>>>> {
     let checkpoint = job.checkpoint.clone().map(Arc::new);
+    let (input, input_file) = match &job.input {
+        Input::Bytes(bytes) => (Some(Arc::new(bytes.clone())), None),
+        Input::File(path) => (None, Some(std::path::absolute(path)?)),
+    };
     let parts = [
         (Kind::Program, Some(Arc::clone(&job.program))),
         (Kind::Compiled, compiled.clone()),
-        (Kind::Input, Some(Arc::new(job.input.clone()))),
+        (Kind::Input, input),
         (Kind::Checkpoint, checkpoint),
     ];
     if parts.iter().flat_map(|(_, part)| part).any(|part| part.len() > MAX_PART) {
         return Err(io::Error::other(format!("a part of the task is over {MAX_PART} bytes")));
     }
-    let bytes: usize = parts.iter().flat_map(|(_, part)| part).map(|part| part.len()).sum();
+    let mut bytes = parts.iter().flat_map(|(_, part)| part).map(|part| part.len() as u64).sum();
+    if let (Runtime::Onnx, Some(path)) = (job.runtime, &input_file) {
+        bytes += std::fs::metadata(path)?.len();
+    }
     let request = Request {
         mode,
         runtime: job.runtime,
         limits: job.limits.clone(),
         has_compiled: compiled.is_some(),
         has_checkpoint: job.checkpoint.is_some(),
-        parts_bytes: bytes as u64,
+        input_file,
+        output_file: output.map(|output| output.path().to_owned()),
+        seed: job.seed.0.clone(),
+        parts_bytes: bytes,
     };
     let request = Arc::new(serde_json::to_vec(&request)?);
     let mut letter = VecDeque::from(part(Kind::Request, request));
@@ -401,7 +403,6 @@ fn bound(kind: Kind, limits: &Limits) -> usize {
     let bytes = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
     match kind {
         Kind::Checkpoint => bytes(limits.checkpoint_bytes),
-        Kind::Output => bytes(limits.output_bytes),
         Kind::Compiled => MAX_COMPILED,
         Kind::Progress => 4,
         Kind::Done | Kind::Yielded | Kind::Failed | Kind::Account => MAX_ACCOUNT,
@@ -427,6 +428,7 @@ fn explain(status: io::Result<ExitStatus>, limits: &Limits) -> Outcome {
     const SIGFPE: i32 = 8;
     const SIGSEGV: i32 = 11;
     const SIGXCPU: i32 = 24;
+    const SIGXFSZ: i32 = 25;
     const SIGSYS: i32 = 31;
     let status = match status {
         Ok(status) => status,
@@ -436,6 +438,10 @@ fn explain(status: io::Result<ExitStatus>, limits: &Limits) -> Outcome {
         Some(SIGXCPU) => program_fault(
             FailureCode::CpuTimeExceeded,
             format!("over {} ms of CPU time", limits.cpu_ms),
+        ),
+        Some(SIGXFSZ) => program_fault(
+            FailureCode::OutputExceeded,
+            format!("over {} bytes of output", limits.output_bytes),
         ),
         // Rust aborts when an allocation fails or a native stack overflows.
         Some(SIGABRT) => program_fault(

@@ -5,7 +5,7 @@ use wasmtime::{Config, Engine, Module, OperatorCost, Result, Strategy};
 /// Bytes of native stack a guest may use.
 const MAX_STACK: usize = 512 << 10;
 
-pub(super) fn build() -> Result<Engine> {
+pub(super) fn build(deterministic: bool) -> Result<Engine> {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
@@ -18,7 +18,7 @@ pub(super) fn build() -> Result<Engine> {
         .wasm_multi_memory(false)
         .relaxed_simd_deterministic(true)
         // Costs float code up to 159 %; exactness across kinds of CPU is not promised without.
-        .cranelift_nan_canonicalization(false)
+        .cranelift_nan_canonicalization(deterministic)
         // Copy-on-write images need a file in memory, which the confinement refuses.
         .memory_init_cow(false)
         .wasm_backtrace_max_frames(None);

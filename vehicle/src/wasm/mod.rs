@@ -1,11 +1,13 @@
-//! WebAssembly modules that speak the guest ABI.
+//! WebAssembly modules: those that speak the guest ABI, and ordinary programs for WASI preview 1,
+//! which export `_start` ([`wasi`] says what they get). A module may import from both; a program
+//! with `_start` that was told to yield exits with the code [`EXIT_YIELDED`].
 //!
 //! A guest exports `memory` and `run() -> i32`: 0 done, 1 yielded, anything else failed. It
 //! imports from the module `driveway` what it needs of:
 //!
 //! | import | what it does |
 //! |---|---|
-//! | `input_len() -> i32` | bytes of the input |
+//! | `input_len() -> i32` | bytes of the input, unsigned |
 //! | `input_read(off, ptr, n) -> i32` | copies input from `off` to `ptr`; bytes copied |
 //! | `output_write(ptr, n) -> i32` | appends to the output; `n` |
 //! | `progress(f32)` | says how far it is, 0 to 1 |
@@ -19,45 +21,83 @@
 //! Output written before a yield is dropped: a resumed guest writes it again, or carries it in
 //! its checkpoint. The host never calls back into a guest.
 
+mod abi;
 mod engine;
 mod host;
+mod wasi;
 
 use std::sync::Arc;
 
-use wasmtime::{Engine, InstancePre, Module, Store, Trap};
+use wasmtime::{Engine, Instance, InstancePre, Linker, Module, Store, Trap};
 
 use crate::frame::{Kind, MAX_COMPILED};
 use crate::protocol::FailureCode;
 use crate::worker::{Desk, Finish, Stop, Task};
 use host::Host;
+use wasi::Exit;
+
+/// With it a program with `_start` says that it yielded: "try again" in the list of sysexits.h.
+const EXIT_YIELDED: i32 = 75;
+
+/// The runtime as most tasks want it, made before the task is known.
+pub(crate) struct Prepared(Option<Engine>);
+
+pub(crate) fn prepare() -> Prepared {
+    Prepared(engine::build(false).ok())
+}
+
+impl Prepared {
+    fn engine(self, deterministic: bool) -> Result<Engine, Stop> {
+        match self.0 {
+            Some(engine) if !deterministic => Ok(engine),
+            _ => engine::build(deterministic).map_err(car_stop),
+        }
+    }
+}
 
 /// Executes a task.
-pub(crate) fn run(task: &Task, desk: &Arc<Desk>) -> Result<Finish, Stop> {
-    let engine = engine::build().map_err(car_stop)?;
-    let module = load(&engine, task, desk)?;
-    let ready = link(&engine, &module)?;
+pub(crate) fn run(task: Task, prepared: Prepared, desk: &Arc<Desk>) -> Result<Finish, Stop> {
+    let engine = prepared.engine(task.limits.deterministic)?;
+    let module = load(&engine, &task, desk)?;
+    let (ready, entry) = link(&engine, &module)?;
     let fuel = task.limits.fuel;
     let mut store = Store::new(&engine, Host::new(task, Arc::clone(desk)));
     store.limiter(|host| &mut host.bounds);
     // Before instantiation, since a start function runs there.
     store.set_fuel(fuel).map_err(car_stop)?;
     desk.executing().map_err(io_stop)?;
-    let instance = ready.instantiate(&mut store).map_err(explain)?;
-    let run = instance.get_typed_func::<(), i32>(&mut store, "run").map_err(invalid)?;
-    let code = run.call(&mut store, ()).map_err(explain)?;
+    let ended =
+        ready.instantiate(&mut store).and_then(|instance| entry.call(&instance, &mut store));
     desk.set_fuel(fuel.saturating_sub(store.get_fuel().unwrap_or(0)));
-    match code {
-        0 => Ok(Finish::Done { output: store.into_data().output }),
-        1 if desk.should_yield() => Ok(Finish::Yielded),
-        1 => Err(Stop::new(FailureCode::NonZeroExit, "the program yielded without being told to")),
-        code => Err(Stop::new(FailureCode::NonZeroExit, format!("run returned {code}"))),
+    let code = match ended {
+        Ok(code) => code,
+        Err(error) => match error.downcast_ref::<Exit>() {
+            Some(Exit(code)) => *code,
+            None => return Err(explain(error)),
+        },
+    };
+    if code == 0 {
+        store.data_mut().output.flush()?;
+        return Ok(Finish::Done);
     }
+    let yielded = match entry {
+        Entry::Run => 1,
+        Entry::Start => EXIT_YIELDED,
+    };
+    if code != yielded {
+        return Err(Stop::new(FailureCode::NonZeroExit, entry.failed(code)));
+    }
+    if !desk.should_yield() {
+        let words = "the program yielded without being told to";
+        return Err(Stop::new(FailureCode::NonZeroExit, words));
+    }
+    Ok(Finish::Yielded)
 }
 
 /// Whether a program could run: valid, compilable, imports only what there is, exports what it
 /// must. What was compiled is offered to the cache.
-pub(crate) fn check(task: &Task, desk: &Arc<Desk>) -> Result<(), Stop> {
-    let engine = engine::build().map_err(car_stop)?;
+pub(crate) fn check(task: &Task, prepared: Prepared, desk: &Arc<Desk>) -> Result<(), Stop> {
+    let engine = prepared.engine(task.limits.deterministic)?;
     let module = load(&engine, task, desk)?;
     link(&engine, &module)?;
     Ok(())
@@ -79,23 +119,73 @@ fn load(engine: &Engine, task: &Task, desk: &Desk) -> Result<Module, Stop> {
     Ok(module)
 }
 
-fn link(engine: &Engine, module: &Module) -> Result<InstancePre<Host>, Stop> {
-    let run = module.get_export("run").and_then(|export| export.func().cloned());
-    let Some(run) = run else {
-        return Err(Stop::new(FailureCode::InvalidProgram, "there is no exported function `run`"));
-    };
-    if run.params().len() != 0
-        || run.results().len() != 1
-        || !run.results().all(|result| result.is_i32())
-    {
-        let words = format!("`run` must take nothing and return an i32; it is {run}");
-        return Err(Stop::new(FailureCode::InvalidProgram, words));
+/// Where a program begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    /// `run() -> i32` of the guest ABI.
+    Run,
+    /// `_start()` of WASI.
+    Start,
+}
+
+impl Entry {
+    fn of(module: &Module) -> Result<Self, Stop> {
+        let function =
+            |name: &str| module.get_export(name).and_then(|export| export.func().cloned());
+        let refuse = |words: String| Err(Stop::new(FailureCode::InvalidProgram, words));
+        if let Some(run) = function("run") {
+            let fits = run.params().len() == 0
+                && run.results().len() == 1
+                && run.results().all(|result| result.is_i32());
+            return match fits {
+                true => Ok(Self::Run),
+                false => refuse(format!("`run` must take nothing and return an i32; it is {run}")),
+            };
+        }
+        match function("_start") {
+            Some(start) if start.params().len() + start.results().len() == 0 => Ok(Self::Start),
+            Some(start) => {
+                refuse(format!("`_start` must take nothing and return nothing; it is {start}"))
+            }
+            None => refuse("there is no exported function `run` or `_start`".into()),
+        }
     }
+
+    /// Calls it; the code that it returns. A library built for WASI wants to be set up first.
+    fn call(self, instance: &Instance, store: &mut Store<Host>) -> wasmtime::Result<i32> {
+        match self {
+            Self::Run => {
+                if let Ok(init) = instance.get_typed_func::<(), ()>(&mut *store, "_initialize") {
+                    init.call(&mut *store, ())?;
+                }
+                instance.get_typed_func::<(), i32>(&mut *store, "run")?.call(store, ())
+            }
+            Self::Start => {
+                instance.get_typed_func::<(), ()>(&mut *store, "_start")?.call(store, ())?;
+                Ok(0)
+            }
+        }
+    }
+
+    fn failed(self, code: i32) -> String {
+        match self {
+            Self::Run => format!("run returned {code}"),
+            Self::Start => format!("the program exited with {code}"),
+        }
+    }
+}
+
+fn link(engine: &Engine, module: &Module) -> Result<(InstancePre<Host>, Entry), Stop> {
+    let entry = Entry::of(module)?;
     if module.get_export("memory").is_none_or(|export| export.memory().is_none()) {
         return Err(Stop::new(FailureCode::InvalidProgram, "there is no exported memory `memory`"));
     }
-    let linker = host::linker(engine).map_err(car_stop)?;
-    linker.instantiate_pre(module).map_err(invalid)
+    let mut linker = Linker::new(engine);
+    abi::add(&mut linker).map_err(car_stop)?;
+    if module.imports().any(|import| import.module() == wasi::MODULE) {
+        wasi::add(&mut linker, engine).map_err(car_stop)?;
+    }
+    Ok((linker.instantiate_pre(module).map_err(invalid)?, entry))
 }
 
 /// What a failed call means.
@@ -103,18 +193,18 @@ fn explain(error: wasmtime::Error) -> Stop {
     if let Some(stop) = error.downcast_ref::<Stop>() {
         return Stop::new(stop.code, stop.message.clone());
     }
-    let code = match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => FailureCode::FuelExhausted,
-        Some(Trap::AllocationTooLarge) => FailureCode::MemoryExceeded,
-        Some(_) => FailureCode::Trap,
+    let Some(trap) = error.downcast_ref::<Trap>() else {
         // Neither ours nor a trap: the host could not give it what it asked for, and all it can
         // ask for is memory.
-        None => FailureCode::MemoryExceeded,
+        return Stop::new(FailureCode::MemoryExceeded, format!("{error:#}"));
     };
-    match error.downcast_ref::<Trap>() {
-        Some(trap) => Stop::new(code, trap.to_string()),
-        None => Stop::new(code, format!("{error:#}")),
-    }
+    let code = match trap {
+        Trap::OutOfFuel => FailureCode::FuelExhausted,
+        Trap::StackOverflow => FailureCode::StackExceeded,
+        Trap::AllocationTooLarge => FailureCode::MemoryExceeded,
+        _ => FailureCode::Trap,
+    };
+    Stop::new(code, trap.to_string())
 }
 
 fn invalid(error: wasmtime::Error) -> Stop {

@@ -13,7 +13,7 @@ const COMPILE_BYTES: u64 = 1 << 30;
 /// Before anything is read.
 pub(super) fn at_start() -> SandboxReport {
     SandboxReport {
-        rlimits: set(Resource::Core, 0) && set(Resource::Fsize, 0) && set(Resource::Nofile, 16),
+        rlimits: set(Resource::Core, 0) && set(Resource::Nofile, 16),
         no_new_privs: rustix::thread::set_no_new_privs(true).is_ok(),
         // If the parent died before this line the end of our input says so.
         parent_death: rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).is_ok(),
@@ -30,7 +30,12 @@ pub(super) fn limit(request: &Request, report: &mut SandboxReport) {
         _ => 0,
     };
     // Twice: a buffer may have to move when it grows, and is copied on its way out.
-    let buffers = [limits.output_bytes, limits.checkpoint_bytes, request.parts_bytes]
+    let output = match request.runtime {
+        Runtime::Wasm => 0,
+        // Written as a whole; a WASM program's goes out piece by piece.
+        Runtime::Onnx => limits.output_bytes,
+    };
+    let buffers = [output, limits.checkpoint_bytes, request.parts_bytes]
         .into_iter()
         .fold(0, |sum: u64, bytes| sum.saturating_add(bytes.saturating_mul(2)));
     let data = match request.mode {
@@ -43,7 +48,13 @@ pub(super) fn limit(request: &Request, report: &mut SandboxReport) {
     let cpu_s = u64::from(limits.cpu_ms).div_ceil(1_000) + 1;
     // The hard limit is a second later: at the hard limit the kernel's signal does not say why.
     let cpu = Rlimit { current: Some(cpu_s), maximum: Some(cpu_s + 1) };
-    report.rlimits &= set(Resource::Data, data) && setrlimit(Resource::Cpu, cpu).is_ok();
+    let written = match request.mode {
+        Mode::Check => 0,
+        Mode::Run => limits.output_bytes,
+    };
+    report.rlimits &= set(Resource::Data, data)
+        && set(Resource::Fsize, written)
+        && setrlimit(Resource::Cpu, cpu).is_ok();
 }
 
 fn set(resource: Resource, value: u64) -> bool {
@@ -88,6 +99,8 @@ mod seccomp {
         libc::SYS_mremap,
         libc::SYS_munmap,
         libc::SYS_nanosleep,
+        // Of the input, opened before.
+        libc::SYS_pread64,
         libc::SYS_read,
         libc::SYS_restart_syscall,
         libc::SYS_rt_sigaction,

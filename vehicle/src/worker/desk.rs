@@ -164,12 +164,7 @@ impl Desk {
         let account = self.account();
         let Some(mut out) = lock(&self.out).take() else { return Ok(()) };
         match result {
-            Ok(Finish::Done { output }) => {
-                if !output.is_empty() {
-                    write(&mut out, Kind::Output, &output)?;
-                }
-                write(&mut out, Kind::Done, &serde_json::to_vec(&account)?)
-            }
+            Ok(Finish::Done) => write(&mut out, Kind::Done, &serde_json::to_vec(&account)?),
             Ok(Finish::Yielded) => write(&mut out, Kind::Yielded, &serde_json::to_vec(&account)?),
             Err(Stop { code, message }) => {
                 let failed = Failed { code, message: short(&message), account };
@@ -216,7 +211,10 @@ impl Desk {
                 }
                 if cpu_us() > cpu_limit {
                     let words = format!("over {cpu_ms} ms of CPU time");
-                    break Stop::new(FailureCode::CpuTimeExceeded, words);
+                    break match desk.executing.load(Ordering::Relaxed) {
+                        true => Stop::new(FailureCode::CpuTimeExceeded, words),
+                        false => Stop::new(FailureCode::CompileTimeExceeded, words),
+                    };
                 }
                 if began.elapsed() > wall_limit {
                     let words = format!("over {wall_ms} ms of wall time");

@@ -8,8 +8,9 @@
 
 mod confine;
 mod desk;
+mod io;
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::{Arc, Barrier};
@@ -19,6 +20,7 @@ use crate::frame::{
 };
 use crate::protocol::{FailureCode, Limits, Runtime};
 pub(crate) use desk::Desk;
+pub(crate) use io::{Input, Output};
 
 /// One task as it came from the pool.
 pub(crate) struct Task {
@@ -28,7 +30,11 @@ pub(crate) struct Task {
     /// What a worker compiled from this very program.
     #[cfg_attr(not(feature = "wasm"), allow(dead_code))]
     pub compiled: Option<Vec<u8>>,
-    pub input: Vec<u8>,
+    pub input: Input,
+    pub output: Output,
+    /// What random numbers are drawn from.
+    #[cfg_attr(not(feature = "wasm"), allow(dead_code))]
+    pub seed: String,
     #[cfg_attr(not(feature = "wasm"), allow(dead_code))]
     pub checkpoint: Option<Vec<u8>>,
 }
@@ -36,7 +42,8 @@ pub(crate) struct Task {
 /// How an execution ended without failing.
 #[derive(Debug)]
 pub(crate) enum Finish {
-    Done { output: Vec<u8> },
+    /// What it made is in the output.
+    Done,
     Yielded,
 }
 
@@ -64,10 +71,11 @@ pub fn worker_main() -> ExitCode {
     }
 }
 
-fn work() -> io::Result<()> {
+fn work() -> std::io::Result<()> {
     let mut report = confine::at_start();
     let desk = Arc::new(Desk::open()?);
-    let mut stdin = io::stdin().lock();
+    let prepared = Prepared::new();
+    let mut stdin = std::io::stdin().lock();
     let Some((request, task)) = read_task(&mut stdin)? else { return Ok(()) };
     drop(stdin);
     confine::limit(&request, &mut report);
@@ -79,22 +87,43 @@ fn work() -> io::Result<()> {
     confine::filter(&mut report);
     desk.send_json(Kind::Ready, &report)?;
     std::panic::set_hook(Box::new(|_| {}));
-    let result = catch_unwind(AssertUnwindSafe(|| execute(&request, &task, &desk)));
+    let result = catch_unwind(AssertUnwindSafe(|| execute(&request, task, prepared, &desk)));
     let result = result.unwrap_or_else(|panic| Err(explain_panic(&request, &*panic)));
     desk.last_word(result)
 }
 
-fn execute(request: &Request, task: &Task, desk: &Arc<Desk>) -> Result<Finish, Stop> {
-    let checked = |()| Finish::Done { output: Vec::new() };
+/// What is made before the task is known, so that it begins sooner.
+struct Prepared {
+    #[cfg(feature = "wasm")]
+    wasm: crate::wasm::Prepared,
+}
+
+impl Prepared {
+    fn new() -> Self {
+        Self {
+            #[cfg(feature = "wasm")]
+            wasm: crate::wasm::prepare(),
+        }
+    }
+}
+
+#[cfg_attr(not(feature = "wasm"), allow(unused_variables))]
+fn execute(
+    request: &Request,
+    task: Task,
+    prepared: Prepared,
+    desk: &Arc<Desk>,
+) -> Result<Finish, Stop> {
+    let checked = |()| Finish::Done;
     match (request.runtime, request.mode) {
         #[cfg(feature = "wasm")]
-        (Runtime::Wasm, Mode::Run) => crate::wasm::run(task, desk),
+        (Runtime::Wasm, Mode::Run) => crate::wasm::run(task, prepared.wasm, desk),
         #[cfg(feature = "wasm")]
-        (Runtime::Wasm, Mode::Check) => crate::wasm::check(task, desk).map(checked),
+        (Runtime::Wasm, Mode::Check) => crate::wasm::check(&task, prepared.wasm, desk).map(checked),
         #[cfg(feature = "onnx")]
         (Runtime::Onnx, Mode::Run) => crate::onnx::run(task, desk),
         #[cfg(feature = "onnx")]
-        (Runtime::Onnx, Mode::Check) => crate::onnx::check(task).map(checked),
+        (Runtime::Onnx, Mode::Check) => crate::onnx::check(&task).map(checked),
         #[allow(unreachable_patterns)]
         (runtime, _) => Err(Stop::new(
             FailureCode::InvalidProgram,
@@ -120,35 +149,41 @@ fn explain_panic(request: &Request, panic: &(dyn std::any::Any + Send)) -> Stop 
 }
 
 /// The request and its parts; `None` when the parent went away before it had said everything.
-fn read_task(stdin: &mut impl Read) -> io::Result<Option<(Request, Task)>> {
+fn read_task(stdin: &mut impl Read) -> std::io::Result<Option<(Request, Task)>> {
     let Some(frame) = read_frame(stdin, |_| MAX_JSON)? else { return Ok(None) };
     if frame.kind != Kind::Request {
-        return Err(io::Error::other("the first frame is not a request"));
+        return Err(std::io::Error::other("the first frame is not a request"));
     }
     let request: Request = serde_json::from_slice(&frame.payload)?;
-    let mut part = |kind, present: bool| -> io::Result<Option<Vec<u8>>> {
+    let mut part = |kind, present: bool| -> std::io::Result<Option<Vec<u8>>> {
         if !present {
             return Ok(None);
         }
         let bound = if kind == Kind::Compiled { MAX_COMPILED } else { MAX_PART };
         match read_frame(stdin, |_| bound)? {
             Some(Frame { kind: came, payload }) if came == kind => Ok(Some(payload)),
-            _ => Err(io::Error::other("a part of the task is missing")),
+            _ => Err(std::io::Error::other("a part of the task is missing")),
         }
     };
     let program = part(Kind::Program, true)?.unwrap_or_default();
     let compiled = part(Kind::Compiled, request.has_compiled)?;
-    let input = part(Kind::Input, true)?.unwrap_or_default();
+    let bytes = part(Kind::Input, request.input_file.is_none())?;
+    let input = match &request.input_file {
+        Some(path) => Input::open(path)?,
+        None => Input::Bytes(bytes.unwrap_or_default()),
+    };
+    let output = Output::open(request.output_file.as_deref(), request.limits.output_bytes)?;
+    let seed = request.seed.clone();
     let checkpoint = part(Kind::Checkpoint, request.has_checkpoint)?;
     let limits = request.limits.clone();
-    Ok(Some((request, Task { limits, program, compiled, input, checkpoint })))
+    Ok(Some((request, Task { limits, program, compiled, input, output, seed, checkpoint })))
 }
 
 /// Waits for the word to yield. The end of the input means that the parent is gone.
-fn listen(desk: Arc<Desk>, up: Arc<Barrier>) -> io::Result<()> {
+fn listen(desk: Arc<Desk>, up: Arc<Barrier>) -> std::io::Result<()> {
     let body = move || {
         up.wait();
-        let mut stdin = io::stdin().lock();
+        let mut stdin = std::io::stdin().lock();
         while let Ok(Some(frame)) = read_frame(&mut stdin, |_| 0) {
             if frame.kind == Kind::Yield {
                 desk.ask_to_yield();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vehicle::protocol::{Digest, FailureCode, Fault, Limits, Runtime};
-use vehicle::{Ended, Job, Outcome, Run, WorkerConfig, WorkerPool};
+use vehicle::{Ended, Input, Job, Outcome, Run, WorkerConfig, WorkerPool};
 
 /// More than any test takes on a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,7 +20,8 @@ pub fn job(runtime: Runtime, program: &[u8], input: &[u8], limits: Limits) -> Jo
         runtime,
         program: Arc::new(program.to_vec()),
         digest: Digest::of(program),
-        input: input.to_vec(),
+        input: Input::Bytes(input.to_vec()),
+        seed: Digest::of(b"task"),
         checkpoint: None,
         limits,
     }
@@ -32,6 +33,14 @@ pub fn wasm(text: &str, input: &[u8], limits: Limits) -> Job {
 
 pub fn outcome(run: &Run) -> Arc<Ended> {
     run.wait(PATIENCE).expect("the run ends")
+}
+
+/// What a run that completed wrote.
+pub fn output(ended: &Ended) -> Vec<u8> {
+    match &ended.outcome {
+        Outcome::Completed { output } => output.read().unwrap(),
+        other => panic!("not completed: {other:?}"),
+    }
 }
 
 /// The code and the words of a failure of the program.
