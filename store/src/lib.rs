@@ -12,6 +12,7 @@ mod connection;
 mod database;
 mod day;
 mod error;
+pub mod gather;
 mod id;
 pub mod schema;
 pub mod sets;

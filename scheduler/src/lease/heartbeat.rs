@@ -28,7 +28,7 @@ pub fn heartbeat(
     };
     for _ in 0..MAX_MOVES {
         match store.write(|tx| serve(tx, config, &market, &calls))?.pop() {
-            Some(Served::Reply(reply)) => return Ok(reply),
+            Some(Served::Reply { reply, .. }) => return Ok(reply),
             Some(Served::Elsewhere(other)) => market = other,
             Some(Served::Unknown) | None => return Err(Error::NotFound("vehicle")),
         }

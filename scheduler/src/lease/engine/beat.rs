@@ -4,6 +4,7 @@ use store::{AttemptId, JobId, LeaseId, VehicleId};
 use vehicle::protocol::{AttemptState, Digest, Heartbeat, HeartbeatReply, Order, VacateReason};
 
 use super::Glance;
+use super::note::note;
 use super::world::World;
 use crate::fleet::{Word, eligible};
 use crate::lease::plan::{Next, Report, RunningAttempt, View, plan};
@@ -15,7 +16,11 @@ use crate::{
 /// What came of a heartbeat.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Served {
-    Reply(HeartbeatReply),
+    Reply {
+        reply: HeartbeatReply,
+        /// It has a lease now.
+        leased: bool,
+    },
     /// No such vehicle, or it is retired.
     Unknown,
     /// It is to be told to this market.
@@ -79,7 +84,7 @@ impl World<'_> {
             Some(lease) => self.serve(lease, verdict.is_ok(), own, beat)?,
             None => idle_reply(self.config, beat, own),
         };
-        Ok(Served::Reply(reply))
+        Ok(Served::Reply { reply, leased: self.live.contains_key(&id) })
     }
 
     /// What of a car's word can be answered without a change. Only cars and live leases are loaded.
@@ -124,6 +129,11 @@ impl World<'_> {
             self.touch(id, goes_on)?;
         }
         if let (Some(attempt), Some(close)) = (running, &plan.close) {
+            if let Some(report) = &beat.attempt
+                && reported(beat) == Some(attempt)
+            {
+                self.effects.notes.extend(note(attempt, report)?);
+            }
             self.close_attempt(attempt, close)?;
         }
         let mut reply =

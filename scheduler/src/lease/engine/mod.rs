@@ -18,6 +18,7 @@ mod attempt;
 mod beat;
 mod close;
 mod load;
+mod note;
 mod world;
 mod write;
 

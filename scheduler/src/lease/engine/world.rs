@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use store::{AttemptId, Id, IdSource, JobId, Kind, LeaseId, PartyId, TaskId, Timestamp, VehicleId};
 
+use super::note::Note;
 use crate::fleet::{Presence, VehicleRow, Word};
 use crate::job::{JobRow, StageRow, TaskRow};
 use crate::lease::store::{AttemptRow, LeaseRow};
@@ -129,6 +130,8 @@ pub(crate) struct Effects {
     pub hopeless: BTreeSet<JobId>,
     /// Stages of which a task was counted.
     pub stages: BTreeSet<(JobId, i32)>,
+    /// What cars say of attempts that ended.
+    pub notes: Vec<Note>,
     /// Who may read which blob from now on, and its size.
     pub grants: BTreeMap<(String, PartyId), i64>,
 }

@@ -25,6 +25,7 @@ pub(super) fn store(tx: &mut Tx<'_>, world: &World<'_>) -> Result<()> {
     update_jobs(tx, world)?;
     update_stages(tx, world)?;
     insert_grants(tx, world)?;
+    insert_notes(tx, world)?;
     let transactions = settle(tx, world, &released)?;
     update_leases(tx, world, &transactions)
 }
@@ -217,6 +218,19 @@ fn insert_grants(tx: &mut Tx<'_>, world: &World<'_>) -> Result<()> {
         .numbers("size", rows().map(|(_, size)| *size))
         .numbers("created_at", rows().map(|_| world.now.0))
         .insert(tx.conn, "blob", "ON CONFLICT (digest, party_id) DO NOTHING")?;
+    Ok(())
+}
+
+fn insert_notes(tx: &mut Tx<'_>, world: &World<'_>) -> Result<()> {
+    let rows = || world.effects.notes.iter();
+    Set::default()
+        .ids("attempt_id", rows().map(|row| row.attempt))
+        .numbers("fuel", rows().map(|row| row.fuel))
+        .numbers("cpu_us", rows().map(|row| row.cpu_us))
+        .numbers("peak_memory_bytes", rows().map(|row| row.peak_memory_bytes))
+        .texts("log", rows().map(|row| &*row.log))
+        .texts("metrics", rows().map(|row| &*row.metrics))
+        .insert(tx.conn, "attempt_report", "")?;
     Ok(())
 }
 
