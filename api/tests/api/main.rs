@@ -5,6 +5,7 @@ mod app;
 mod assurance;
 mod cli;
 mod explain;
+mod jobs;
 mod mail;
 mod market;
 mod refusals;

@@ -43,6 +43,7 @@ pub(crate) fn load_world<'w, 't: 'w>(
     leases.into_iter().for_each(|row| world.put_lease(row));
     load_running(tx, &mut world, scope.calls)?;
     load_jobs(tx, &mut world, &scope)?;
+    load_stages(tx, &mut world)?;
     load_tasks(tx, &mut world, scope.calls, &scope.ending)?;
     scope.waiting.into_iter().for_each(|row| world.put_task(row));
     load_results(tx, &mut world)?;
@@ -127,6 +128,19 @@ fn load_jobs(tx: &mut Tx<'_>, world: &mut World<'_>, scope: &Scope<'_>) -> Resul
         .ids("id", ids)
         .load(tx.conn, "SELECT j.* FROM {set} CROSS JOIN job j WHERE j.id = w.id")?;
     rows.into_iter().for_each(|row| world.jobs.load(row.id, row));
+    Ok(())
+}
+
+/// The stages of those jobs that have them.
+fn load_stages(tx: &mut Tx<'_>, world: &mut World<'_>) -> Result<()> {
+    let staged: Vec<JobId> = world.jobs.iter().filter(|job| job.staged).map(|job| job.id).collect();
+    let rows: Vec<crate::job::StageRow> = Set::default().ids("id", staged).load(
+        tx.conn,
+        "SELECT s.* FROM {set} CROSS JOIN job_stage s WHERE s.job_id = w.id ORDER BY s.number",
+    )?;
+    for row in rows {
+        world.stages.entry(row.job_id).or_default().push(row);
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 
 use store::{AttemptId, JobId, LeaseId, TaskId, VehicleId};
 
-use super::attempt::Ended;
+use super::attempt::{Counted, Ended};
 use super::world::World;
 use crate::assurance::judge::{judge, judge_dropped, judge_late};
 use crate::assurance::{Assurance, ClaimRow, Event, Ruling, spot};
@@ -148,7 +148,7 @@ impl World<'_> {
     /// The task ends with what it has: without any result it has failed.
     pub(super) fn finish_late(&mut self, id: TaskId) -> Result<()> {
         if self.claims_of(id).next().is_none() {
-            return self.fail(id);
+            return self.fail(id, Counted::FailedByCars);
         }
         let ruling = self.rule(id, judge_late)?;
         let task = self.tasks.edit(id)?;
@@ -165,7 +165,7 @@ impl World<'_> {
         task.verify_by = None;
         let Ruling::Accept { output, agreeing } = ruling else {
             task.last_error = Some(why.to_owned());
-            return self.fail(id);
+            return self.fail(id, Counted::FailedByCars);
         };
         task.state = TaskState::Completed;
         task.output = Some(output.clone());
@@ -174,7 +174,7 @@ impl World<'_> {
         let size = self.blobs.get(output).copied().unwrap_or(0);
         let customer = self.jobs.get(job)?.customer_id;
         self.effects.grants.insert((output.clone(), customer), size);
-        self.count_task(job, true)
+        self.count_task(id, Counted::Completed)
     }
 
     /// Nobody waits for the task any more: the customer gave up after cars had named results.
