@@ -8,7 +8,7 @@
 //! before it begins, from the shapes ([`model`]): what it does not have is not begun.
 
 mod model;
-mod npy;
+pub(crate) mod npy;
 mod plan;
 
 use crate::protocol::{FailureCode, Limits};
