@@ -226,7 +226,7 @@ pub struct Limits {
     pub host_calls: u64,
     /// Time between the word to leave and the kill.
     pub grace_ms: u32,
-    /// The same bits on every kind of CPU: NaNs are made canonical, which can more than double the
+    /// The same bits on every kind of CPU: NaNs are made canonical, which can take six times the
     /// time of float code. For results that are compared between cars.
     pub deterministic: bool,
 }
