@@ -266,6 +266,7 @@ mod tests {
             min_fill: 1,
             free: Amount(1),
             live: 0,
+            waits: Waits::default(),
         }
     }
 
