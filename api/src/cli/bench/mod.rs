@@ -3,6 +3,8 @@
 
 mod ledger;
 mod market;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 
 use clap::Subcommand;
 
@@ -14,6 +16,9 @@ pub enum Command {
     Ledger(ledger::LedgerArgs),
     /// Clear markets that stand for a hundred million cars, beside a solver of linear programs.
     Market(market::MarketArgs),
+    /// Run programs and models, beside the same without the sandbox.
+    #[cfg(feature = "sandbox")]
+    Sandbox(sandbox::SandboxArgs),
 }
 
 impl Command {
@@ -21,6 +26,8 @@ impl Command {
         match self {
             Self::Ledger(args) => args.run(json),
             Self::Market(args) => args.run(json),
+            #[cfg(feature = "sandbox")]
+            Self::Sandbox(args) => args.run(json),
         }
     }
 }
