@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use crate::frame::COMPILE_CPU_MS;
 pub use crate::frame::SandboxReport;
 pub use crate::protocol::AttemptUsage as Usage;
 use crate::protocol::{Digest, FailureCode, Fault, Limits, Runtime};
@@ -37,7 +38,7 @@ const MAX_CHECKS: usize = 2;
 /// Admission compiles hostile programs: bombs of 10 KB can take seconds and a gibibyte.
 const ADMISSION: Limits = Limits {
     fuel: 0,
-    cpu_ms: 40_000,
+    cpu_ms: COMPILE_CPU_MS,
     wall_ms: 60_000,
     memory_bytes: 1 << 30,
     output_bytes: 0,
