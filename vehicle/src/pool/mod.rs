@@ -80,6 +80,8 @@ pub enum Input {
     /// A file that nobody changes while the task runs. A WASM program reads it in pieces, so that
     /// it can be larger than any memory; an ONNX model takes it whole.
     File(PathBuf),
+    /// A file of the pool's own folder, from [`WorkerPool::scratch`].
+    Kept(Output),
 }
 
 /// Why a program was not admitted.
@@ -205,6 +207,14 @@ impl WorkerPool {
     /// before the first worker.
     pub fn sandbox(&self) -> Option<SandboxReport> {
         lock(&self.inner.sandbox).clone()
+    }
+
+    /// An empty file in the pool's private folder, for an input.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn scratch(&self) -> io::Result<Output> {
+        self.inner.folder.file()
     }
 
     /// Runs that wait for a worker.
