@@ -106,7 +106,8 @@ words! {
         StageFailed = "stage_failed",
         /// A row names a blob that the customer did not store.
         InputMissing = "input_missing",
-        /// The outputs that a task was to take are more than a blob may have.
+        /// A row or a template filled has more than 1 MiB, or the outputs that a task was to take
+        /// more than a blob may have.
         InputTooLarge = "input_too_large",
     }
     /// What a ban is of.
