@@ -186,7 +186,7 @@ on_both_databases! {
         // One in three results of every second car is wrong, each in its own way.
         work(&world, customer, id, &actors, |n, order| {
             dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            if n % 2 == 0 && (dice >> 16) % 3 == 0 {
+            if n.is_multiple_of(2) && (dice >> 16).is_multiple_of(3) {
                 lies += 1;
                 return format!("lie of {}", order.attempt_id);
             }
