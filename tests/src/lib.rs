@@ -2,18 +2,23 @@
 //! `cargo build -p api`.
 #![allow(clippy::unwrap_used)]
 
-use std::io::Read;
+mod proxy;
+
+use std::fs::OpenOptions;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rand::RngCore;
+pub use reqwest::Method;
 use reqwest::blocking::{Client as Http, Response};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use store::testing::{create_database, database_url, drop_database};
 use tempfile::TempDir;
+
+pub use proxy::{Cut, Proxy};
 
 /// A folder, and the database that goes with it; both are gone when it is dropped.
 pub struct Place {
@@ -37,6 +42,11 @@ impl Place {
 
     pub fn data(&self) -> PathBuf {
         self.dir.path().join("data")
+    }
+
+    /// What its servers said, one after the other.
+    pub fn log(&self) -> PathBuf {
+        self.dir.path().join("serve.log")
     }
 
     /// Runs the program on this place to its end.
@@ -85,29 +95,35 @@ pub struct Server {
 impl Server {
     /// Starts it and waits until it answers.
     pub fn start(place: &Place, vehicles: usize) -> Self {
+        let vehicles = vehicles.to_string();
+        Self::start_with(place, &["--vehicles", &vehicles, "--tick-ms", "100"])
+    }
+
+    /// Starts it with these arguments beside those of every test.
+    pub fn start_with(place: &Place, args: &[&str]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let listen = format!("127.0.0.1:{port}");
-        let (data, vehicles) = (place.data(), vehicles.to_string());
+        let log = OpenOptions::new().create(true).append(true).open(place.log()).unwrap();
         let child = Command::new(driveway())
-            .args(["serve", "--listen", &listen, "--vehicles", &vehicles, "--tick-ms", "100"])
+            .args(["serve", "--listen", &listen])
+            .args(args)
             .args(["--allow-test-deposits", "--token-lifetime", "86400", "--data"])
-            .arg(data)
+            .arg(place.data())
             .args(["--database-url", &place.url])
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut server = Self { child, base: format!("http://{listen}") };
-        server.wait_until_up();
+        server.wait_until_up(place);
         server
     }
 
-    fn wait_until_up(&mut self) {
+    fn wait_until_up(&mut self, place: &Place) {
         let began = Instant::now();
         while reqwest::blocking::get(format!("{}/healthz", self.base)).is_err() {
             if let Some(status) = self.child.try_wait().unwrap() {
-                let mut text = String::new();
-                self.child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+                let text = std::fs::read_to_string(place.log()).unwrap();
                 panic!("serve ended with {status}: {text}");
             }
             assert!(began.elapsed() < Duration::from_secs(30), "serve does not come up");
@@ -144,6 +160,13 @@ pub struct Client {
 }
 
 impl Client {
+    /// One that waits no longer than this for an answer, and makes a connection for each question
+    /// so that none is asked on one that died.
+    pub fn impatient(mut self, timeout: Duration) -> Self {
+        self.http = Http::builder().timeout(timeout).pool_max_idle_per_host(0).build().unwrap();
+        self
+    }
+
     /// Signs up and logs in.
     pub fn sign_up(base: &str, email: &str, role: &str) -> Self {
         let mut client = Self::default();
@@ -165,6 +188,60 @@ impl Client {
         let request = self.http.post(format!("{base}{path}")).bearer_auth(&self.token);
         let request = request.header("Idempotency-Key", key).json(body);
         request.send().ok().and_then(accepted)
+    }
+
+    /// Asks with one key until there is an answer, however often it takes.
+    ///
+    /// # Errors
+    /// The code of a refusal.
+    pub fn insist(
+        &self,
+        way: Method,
+        base: &str,
+        path: &str,
+        body: &Value,
+    ) -> Result<Value, String> {
+        let (key, began) = (new_key(), Instant::now());
+        loop {
+            let request = self.http.request(way.clone(), format!("{base}{path}"));
+            let request = request.bearer_auth(&self.token).header("Idempotency-Key", &key);
+            let request = if body.is_null() { request } else { request.json(body) };
+            let answer = request.send().ok().and_then(|r| Some((r.status(), r.text().ok()?)));
+            if let Some((status, text)) = answer {
+                let value: Value = serde_json::from_str(&text).unwrap_or_default();
+                let code = value["code"].as_str().unwrap_or_default();
+                match (status.is_success(), code) {
+                    (true, _) => return Ok(value),
+                    // It is busy, or still at work on the first request with this key.
+                    (_, "unavailable" | "conflict") => {}
+                    (_, "internal" | "") => panic!("{way} {path}: {status}: {text}"),
+                    (_, code) => return Err(code.to_owned()),
+                }
+            }
+            assert!(began.elapsed() < Duration::from_secs(120), "{way} {path}: no answer");
+            std::thread::sleep(Duration::from_millis(250));
+        }
+    }
+
+    /// The bytes of a blob.
+    pub fn download(&self, base: &str, digest: &str) -> Vec<u8> {
+        let request = self.http.get(format!("{base}/v1/blobs/{digest}")).bearer_auth(&self.token);
+        let response = request.send().unwrap();
+        assert!(response.status().is_success(), "{digest}: {}", response.status());
+        response.bytes().unwrap().to_vec()
+    }
+
+    /// All rows of what comes in pages.
+    pub fn pages(&self, base: &str, path: &str) -> Vec<Value> {
+        let (mut rows, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = self.get(base, &format!("{path}?limit=100{cursor}")).unwrap();
+            rows.extend(page["data"].as_array().unwrap().iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return rows,
+            }
+        }
     }
 
     pub fn get(&self, base: &str, path: &str) -> Option<Value> {
