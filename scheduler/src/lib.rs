@@ -28,6 +28,7 @@ pub mod job;
 pub mod lease;
 pub mod market;
 mod model;
+mod past;
 
 pub use config::Config;
 pub use desk::Desk;

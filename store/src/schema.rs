@@ -683,6 +683,41 @@ table! {
     }
 }
 
+table! {
+    car_hour (vehicle_id, hour) {
+        vehicle_id -> Binary,
+        hour -> Integer,
+        watched -> BigInt,
+        interrupted -> BigInt,
+        day -> BigInt,
+    }
+}
+
+table! {
+    region_hour (region_id, hour) {
+        region_id -> Text,
+        hour -> Integer,
+        watched -> BigInt,
+        interrupted -> BigInt,
+        day -> BigInt,
+    }
+}
+
+table! {
+    car_program (vehicle_id) {
+        vehicle_id -> Binary,
+        programs -> Text,
+    }
+}
+
+table! {
+    job_pace (job_id) {
+        job_id -> Binary,
+        attempts -> BigInt,
+        busy_us -> BigInt,
+    }
+}
+
 allow_tables_to_appear_in_same_query!(
     account,
     asset,
@@ -697,6 +732,8 @@ allow_tables_to_appear_in_same_query!(
     block,
     block_head,
     block_span,
+    car_hour,
+    car_program,
     cell_price,
     claim,
     clearing,
@@ -712,6 +749,7 @@ allow_tables_to_appear_in_same_query!(
     hold_event,
     idempotency,
     job,
+    job_pace,
     job_stage,
     lease,
     ledger_transaction,
@@ -729,6 +767,7 @@ allow_tables_to_appear_in_same_query!(
     program_check,
     region,
     region_halt,
+    region_hour,
     reputation,
     settlement_record,
     signing_key,

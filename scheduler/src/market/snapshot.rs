@@ -12,6 +12,7 @@ use super::halt::halted_regions;
 use super::supply::{IdleCar, load_idle};
 use crate::assurance::load_job_waits;
 use crate::job::{BidRow, JobRow};
+use crate::past::Past;
 use crate::{Config, DataClass, JobState, LeaseState, Purpose, Result, TaskState};
 
 /// A job that could use cars.
@@ -53,6 +54,8 @@ pub(super) struct Snapshot {
     /// Lanes let, by region and class, and by customer.
     pub leased: BTreeMap<(String, String), i64>,
     pub leased_to: HashMap<PartyId, i64>,
+    /// Of the cars that can be chosen, loaded when it is known which these are.
+    pub past: Past,
 }
 
 impl Snapshot {

@@ -126,6 +126,8 @@ pub(crate) struct World<'a> {
 pub(crate) struct Effects {
     /// Words of cars that are worth a write.
     pub words: BTreeMap<VehicleId, Presence>,
+    /// Leases that have ended, in this order.
+    pub closed: Vec<LeaseId>,
     /// Leases that were settled, in this order.
     pub settled: Vec<LeaseId>,
     /// Jobs that have ended and of which something changed: their holds may end.
