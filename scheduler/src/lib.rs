@@ -13,6 +13,8 @@
 
 #![deny(clippy::float_arithmetic)]
 
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod blob;
 pub mod config;
 pub mod desk;
