@@ -6,6 +6,7 @@
 mod common;
 
 use common::{World, at_home, new_job, rows};
+use scheduler::lease::{self, Evict};
 use scheduler::{Desk, Error, PayIn};
 use store::{AttemptId, VehicleId, on_both_databases};
 use vehicle::protocol::{
@@ -88,6 +89,40 @@ on_both_databases! {
             assert!(not_yours(&world.report(car, &order, running)));
             assert_eq!(rows::dump(&world), before);
         }
+        rows::check(&world);
+    }
+}
+
+on_both_databases! {
+    fn an_evicted_car_leaves_at_its_next_poll_and_its_checkpoint_goes_on(db) {
+        let world = World::new(db);
+        let [one, other, _] = three_cars(&world);
+        let first = world.beat(one, &at_home(), None).order.unwrap();
+        let second = world.beat(other, &at_home(), None).order.unwrap();
+        let evict = |whose| world.write(|tx| lease::evict(tx, "us", whose, "recall"));
+        assert_eq!(evict(Evict::Vehicle(one)), 1);
+        assert_eq!(evict(Evict::Vehicle(one)), 0, "told already");
+        let running = AttemptState::Running { progress_ppm: 1, metered_us: 1 };
+        let reply = world.report(one, &first, running.clone());
+        assert_eq!(reply.vacate, Some(VacateReason::Evicted));
+        assert_eq!(world.report(other, &second, running.clone()).vacate, None);
+        assert_eq!(evict(Evict::Region("us-tx")), 0);
+        assert_eq!(evict(Evict::Region("us-ca")), 1);
+        let reply = world.report(other, &second, running);
+        assert_eq!(reply.vacate, Some(VacateReason::Evicted));
+        let checkpoint = world.stored("checkpoint");
+        let left = AttemptState::Checkpointed { checkpoint: checkpoint.clone(), metered_us: 1 };
+        assert_eq!(world.report(one, &first, left).order, None);
+        world.report(other, &second, AttemptState::Vacated { metered_us: 1 });
+        let ends: Vec<_> = world.leases().into_iter().map(|lease| lease.1).collect();
+        assert_eq!(ends, ["evicted", "evicted"]);
+        // The next leases are not evicted: only those that were live.
+        assert!(world.tick().leases > 0);
+        let cars = [one, other];
+        let again = cars.iter().filter_map(|car| world.beat(*car, &at_home(), None).order);
+        assert!(again.into_iter().any(|order| order.checkpoint.as_ref() == Some(&checkpoint)));
+        let refused = world.db.store.write(|tx| lease::evict(tx, "us", Evict::Vehicle(one), " "));
+        assert!(matches!(refused, Err(Error::Invalid { pointer: "/reason", .. })));
         rows::check(&world);
     }
 }
