@@ -1,6 +1,7 @@
 //! Who works for whom, when, and what follows from it for money.
 //!
 //! - [`fleet`]: vehicles, owners' policy and consent, presence, and the pure rule of eligibility.
+//! - [`ban`]: programs and customers that no car works for.
 //! - [`job`]: jobs, their bids and tasks; a job is accepted together with the hold on its budget.
 //! - [`market`]: the tick of a market: leader, book, clearing, choice of cars, leases.
 //! - [`lease`]: heartbeats, attempts, the end of a lease and its settlement.
@@ -13,6 +14,7 @@
 
 #![deny(clippy::float_arithmetic)]
 
+pub mod ban;
 #[cfg(feature = "bench")]
 pub mod bench;
 pub mod blob;
@@ -31,6 +33,6 @@ pub use config::Config;
 pub use desk::Desk;
 pub use error::{Error, Result};
 pub use model::{
-    AttemptOutcome, DataClass, EndReason, JobState, LeaseState, LeftOut, NoCar, PayIn, Permits,
-    Purpose, Runtime, Stay, TaskState, Verdict,
+    AttemptOutcome, BanKind, DataClass, EndReason, Gather, JobReason, JobState, LeaseState,
+    LeftOut, NoCar, Pause, PayIn, Permits, Purpose, Runtime, Source, Stay, TaskState, Verdict,
 };

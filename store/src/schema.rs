@@ -394,6 +394,69 @@ table! {
         tasks_failed -> Integer,
         created_at -> BigInt,
         ended_at -> Nullable<BigInt>,
+        priority -> Integer,
+        program_retries -> Integer,
+        early_stop -> Integer,
+        program_failed -> Integer,
+        staged -> Bool,
+        pause -> Nullable<Text>,
+        banned -> Bool,
+        reason -> Nullable<Text>,
+    }
+}
+
+table! {
+    job_stage (job_id, number) {
+        job_id -> Binary,
+        number -> Integer,
+        name -> Text,
+        runtime -> Text,
+        program -> Text,
+        source -> Text,
+        template -> Nullable<Text>,
+        rows_digest -> Nullable<Text>,
+        from_stage -> Nullable<Integer>,
+        gather -> Nullable<Text>,
+        per_task -> Nullable<Integer>,
+        allow_failed -> Bool,
+        first -> Integer,
+        tasks -> Integer,
+        made -> Integer,
+        made_bytes -> BigInt,
+        completed -> Integer,
+        failed -> Integer,
+        program_failed -> Integer,
+    }
+}
+
+table! {
+    small_blob (digest) {
+        digest -> Text,
+        content -> Binary,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    ban (kind, subject, banned_at) {
+        kind -> Text,
+        subject -> Text,
+        banned_at -> BigInt,
+        banned_by -> Binary,
+        reason -> Text,
+        until -> Nullable<BigInt>,
+        lifted_at -> Nullable<BigInt>,
+        lifted_by -> Nullable<Binary>,
+    }
+}
+
+table! {
+    program_check (digest, runtime) {
+        digest -> Text,
+        runtime -> Text,
+        admitted -> Bool,
+        message -> Text,
+        checked_at -> BigInt,
     }
 }
 
@@ -427,6 +490,7 @@ table! {
         car_failures -> Integer,
         program_failures -> Integer,
         last_error -> Nullable<Text>,
+        done -> Nullable<Integer>,
     }
 }
 
@@ -589,6 +653,7 @@ allow_tables_to_appear_in_same_query!(
     attempt_report,
     availability,
     balance,
+    ban,
     bank_file,
     bid,
     blob,
@@ -609,6 +674,7 @@ allow_tables_to_appear_in_same_query!(
     hold_event,
     idempotency,
     job,
+    job_stage,
     lease,
     ledger_transaction,
     liability_page,
@@ -622,10 +688,12 @@ allow_tables_to_appear_in_same_query!(
     period,
     period_event,
     presence,
+    program_check,
     region,
     region_halt,
     settlement_record,
     signing_key,
+    small_blob,
     task,
     transaction_metadata,
     unplaced_fill,

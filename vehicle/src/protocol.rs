@@ -118,12 +118,11 @@ impl AttemptReport {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AttemptUsage {
-    /// Units of fuel: weighted instructions of a WASM program. Exact when it ended by itself,
-    /// else as of its last word.
+    /// Units of fuel, as in [`Limits`]. Exact when it ended by itself, else as of its last word.
     pub fuel: u64,
     /// CPU time of the whole worker process, microseconds.
     pub cpu_us: i64,
-    /// The most memory at a time: of a WASM program its linear memory.
+    /// The most memory at a time: of a WASM program its linear memory; 0 for a model.
     pub peak_memory_bytes: u64,
 }
 
@@ -217,7 +216,7 @@ pub enum FailureCode {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
-    /// Units of the interpreter's fuel (WASM).
+    /// Units of fuel: weighted instructions of a WASM program; of a model, eight multiply-adds each.
     pub fuel: u64,
     pub cpu_ms: u32,
     pub wall_ms: u32,
@@ -227,7 +226,7 @@ pub struct Limits {
     pub host_calls: u64,
     /// Time between the word to leave and the kill.
     pub grace_ms: u32,
-    /// The same bits on every kind of CPU: NaNs are made canonical, which can more than double the
+    /// The same bits on every kind of CPU: NaNs are made canonical, which can take six times the
     /// time of float code. For results that are compared between cars.
     pub deterministic: bool,
 }

@@ -135,12 +135,45 @@ fn what_fuel_cannot_bound_is_stopped() {
     let (code, message) = failure(&ended);
     assert_eq!(code, FailureCode::MemoryExceeded, "{message}");
 
-    let limits = Limits { cpu_ms: 500, memory_bytes: 2 << 30, ..tight() };
+    let limits = Limits { fuel: u64::MAX, cpu_ms: 500, memory_bytes: 2 << 30, ..tight() };
     let input = floats("(1, 1)", &[1.0]);
     let began = Instant::now();
     let ended = outcome(&pool.start(job(Runtime::Onnx, &model("heavy"), &input, limits)));
     assert_eq!(failure(&ended).0, FailureCode::CpuTimeExceeded);
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_model_that_has_too_little_fuel_is_not_begun() {
+    let pool = pool(1);
+    let limits = Limits { memory_bytes: 2 << 30, ..tight() };
+    let input = floats("(1, 1)", &[1.0]);
+    let began = Instant::now();
+    let ended = outcome(&pool.start(job(Runtime::Onnx, &model("heavy"), &input, limits)));
+    assert_eq!(failure(&ended).0, FailureCode::FuelExhausted);
+    assert!(failure(&ended).1.contains("units of fuel for this input"));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+
+    // 4 x 3 multiply-adds an item, and what the bias and the rest take: the same on each run.
+    let fuel = |items: usize| {
+        let input = floats(&format!("({items}, 4)"), &vec![1.0; items * 4]);
+        let ended = outcome(&pool.start(onnx("linear_free", &input)));
+        ended.usage.unwrap().fuel
+    };
+    assert_eq!(fuel(64), fuel(64));
+    assert!((96..400).contains(&fuel(64)), "{}", fuel(64));
+    assert_eq!(fuel(128), 2 * fuel(64));
+}
+
+#[test]
+fn programs_that_are_too_large_are_not_even_read() {
+    let pool = pool(1);
+    for (runtime, bytes) in [(Runtime::Wasm, (32 << 20) + 1), (Runtime::Onnx, (256 << 20) + 1)] {
+        let rejection = pool.check(runtime, &vec![0; bytes]).unwrap_err();
+        assert_eq!(rejection.code, FailureCode::ModuleTooLarge, "{}", rejection.message);
+    }
+    let job = job(Runtime::Wasm, &vec![0; (32 << 20) + 1], b"", tight());
+    assert_eq!(failure(&outcome(&pool.start(job))).0, FailureCode::ModuleTooLarge);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Jobs on the wire.
 
 use garde::Validate;
-use scheduler::job::{JobView, TaskView};
+use scheduler::job::{Extras, Inputs, JobView, StageRow, TaskView};
 use scheduler::lease::LeaseView;
-use scheduler::{DataClass, Purpose, Runtime};
+use scheduler::{DataClass, Gather, Pause, Purpose, Runtime};
 use serde::{Deserialize, Serialize};
 use store::{Amount, JobId, LeaseId, Timestamp};
 use utoipa::ToSchema;
@@ -22,12 +22,16 @@ pub struct NewJob {
     #[garde(length(max = 64))]
     #[schema(example = "us")]
     pub market: String,
+    /// May be left out if there are `stages`.
+    #[serde(default)]
     #[garde(skip)]
-    #[schema(value_type = String, example = "wasm", pattern = "^(wasm|onnx)$")]
-    pub runtime: Runtime,
-    /// SHA-256 of the program, stored with `PUT /v1/blobs/{digest}`.
+    #[schema(value_type = Option<String>, example = "wasm", pattern = "^(wasm|onnx)$")]
+    pub runtime: Option<Runtime>,
+    /// SHA-256 of the program, stored with `PUT /v1/blobs/{digest}`. May be left out if there are
+    /// `stages`.
+    #[serde(default)]
     #[garde(skip)]
-    pub program: String,
+    pub program: Option<String>,
     /// `inference`, `simulation` or `video`: owners consent by purpose.
     #[garde(skip)]
     #[schema(value_type = String, example = "simulation")]
@@ -36,11 +40,100 @@ pub struct NewJob {
     #[garde(skip)]
     #[schema(value_type = String, example = "synthetic")]
     pub data_class: DataClass,
-    /// SHA-256 of each task's input.
-    #[garde(length(min = 1))]
-    pub inputs: Vec<String>,
+    /// SHA-256 of each task's input, at most 10,000 in all. A job has `inputs`, an `array` or
+    /// `stages`.
+    #[serde(default)]
+    #[garde(inner(length(min = 1)))]
+    pub inputs: Option<Vec<String>>,
+    /// Up to a million tasks, told in a few words.
+    #[serde(default)]
+    #[garde(dive)]
+    pub array: Option<Array>,
+    /// Stages with programs of their own, of which one may wait for another: map, then reduce.
+    #[serde(default)]
+    #[garde(dive)]
+    #[schema(max_items = 16)]
+    pub stages: Vec<NewStage>,
+    /// Which of your own jobs goes first where prices are equal, 9 before 0.
+    #[serde(default)]
+    #[garde(range(min = 0, max = 9))]
+    #[schema(minimum = 0, maximum = 9, default = 0)]
+    pub priority: i32,
+    /// How often a task is tried again when its program failed. What cars fail is tried again at
+    /// our cost.
+    #[serde(default = "one")]
+    #[garde(range(min = 0, max = 5))]
+    #[schema(minimum = 0, maximum = 5, default = 1)]
+    pub program_retries: i32,
+    /// The job ends when so many tasks have failed by the program and none completed; 0: never.
+    #[serde(default = "ten")]
+    #[garde(range(min = 0, max = 1_000_000))]
+    #[schema(minimum = 0, maximum = 1_000_000, default = 10)]
+    pub early_stop: i32,
     #[garde(dive)]
     pub bid: NewBid,
+}
+
+/// Tasks whose inputs are made as they are needed: a template and a count, a template and rows, or
+/// rows that are the inputs.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Array {
+    /// The input of each task, a text in which `{index}` is the task's index from 0 and `{name}` the
+    /// member `name` of its row.
+    #[serde(default)]
+    #[garde(length(max = 65_536))]
+    #[schema(example = "{\"seed\": {index}}", max_length = 65_536)]
+    pub template: Option<String>,
+    /// How many tasks, of a template without rows.
+    #[serde(default)]
+    #[garde(range(min = 1, max = 1_000_000))]
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    pub count: Option<i32>,
+    /// SHA-256 of a blob of JSON lines, one a task: objects for a template; else the digest of the
+    /// task's input as a string, or any other JSON value, which is the input itself.
+    #[serde(default)]
+    #[garde(skip)]
+    pub rows: Option<String>,
+}
+
+/// A stage: its program, and where its inputs come from: `inputs`, an `array`, or another stage.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewStage {
+    #[garde(length(chars, min = 1, max = 64))]
+    #[schema(example = "map", min_length = 1, max_length = 64)]
+    pub name: String,
+    #[garde(skip)]
+    #[schema(value_type = String, example = "wasm", pattern = "^(wasm|onnx)$")]
+    pub runtime: Runtime,
+    /// SHA-256 of the program.
+    #[garde(skip)]
+    pub program: String,
+    #[serde(default)]
+    #[garde(inner(length(min = 1)))]
+    pub inputs: Option<Vec<String>>,
+    #[serde(default)]
+    #[garde(dive)]
+    pub array: Option<Array>,
+    /// The name of the stage whose outputs are its input, once all its tasks have ended.
+    #[serde(default)]
+    #[garde(skip)]
+    pub from: Option<String>,
+    /// As what: `archive`, a tar of the outputs with a `manifest.json`, or `manifest` alone.
+    #[serde(default)]
+    #[garde(skip)]
+    #[schema(value_type = Option<String>, example = "archive", pattern = "^(archive|manifest)$")]
+    pub gather: Option<Gather>,
+    /// How many tasks' outputs each of its tasks takes; one task takes all if not named.
+    #[serde(default)]
+    #[garde(range(min = 1))]
+    #[schema(minimum = 1)]
+    pub per_task: Option<i32>,
+    /// Whether the job goes on, and does not fail, when tasks of this stage failed.
+    #[serde(default)]
+    #[garde(skip)]
+    pub allow_failed: bool,
 }
 
 #[derive(Deserialize, Validate, ToSchema)]
@@ -93,29 +186,121 @@ fn one() -> i32 {
     1
 }
 
+fn ten() -> i32 {
+    10
+}
+
 fn yes() -> bool {
     true
 }
 
+/// A job as the scheduler takes it.
+pub struct Submission {
+    pub job: scheduler::job::NewJob,
+    pub extras: Extras,
+}
+
+fn digest(text: &str, pointer: impl Into<String>) -> Result<String> {
+    match parse_digest(text) {
+        Some(digest) => Ok(digest.0),
+        None => Err(Problem::new(Code::InvalidBody)
+            .at(pointer, "a SHA-256 in 64 lower-case hexadecimal digits")),
+    }
+}
+
+fn digests(list: &[String], pointer: &str) -> Result<Vec<String>> {
+    list.iter().enumerate().map(|(n, text)| digest(text, format!("{pointer}/{n}"))).collect()
+}
+
 impl NewJob {
-    pub fn into_domain(self) -> Result<scheduler::job::NewJob> {
-        let digest = |text: &str, pointer: String| match parse_digest(text) {
-            Some(digest) => Ok(digest.0),
-            None => Err(Problem::new(Code::InvalidBody)
-                .at(pointer, "a SHA-256 in 64 lower-case hexadecimal digits")),
+    /// The rows of arrays are not counted yet: each array of rows has 1 task.
+    pub fn into_domain(self) -> Result<Submission> {
+        let refuse = |at: &str, why: &str| Problem::new(Code::InvalidBody).at(at, why);
+        let ways = [self.inputs.is_some(), self.array.is_some(), !self.stages.is_empty()];
+        if ways.iter().filter(|way| **way).count() != 1 {
+            return Err(refuse(
+                "/inputs",
+                "one of inputs, array and stages, with one task at least",
+            ));
+        }
+        let mut stages = Vec::new();
+        for (n, stage) in self.stages.into_iter().enumerate() {
+            stages.push(stage.into_domain(&format!("/stages/{n}"))?);
+        }
+        let first = stages.first();
+        let runtime = self.runtime.or(first.map(|stage| stage.runtime));
+        let runtime = runtime.ok_or_else(|| refuse("/runtime", "wasm or onnx"))?;
+        let program = match (self.program, first) {
+            (Some(program), None) => digest(&program, "/program")?,
+            (None, Some(first)) => first.program.clone(),
+            (None, None) => return Err(refuse("/program", "a SHA-256 of a stored blob")),
+            (Some(_), Some(_)) => return Err(refuse("/program", "each stage names its own")),
         };
-        let inputs = self.inputs.iter().enumerate();
-        let inputs = inputs.map(|(n, text)| digest(text, format!("/inputs/{n}")));
-        Ok(scheduler::job::NewJob {
-            program: digest(&self.program, "/program".to_owned())?,
-            inputs: inputs.collect::<Result<_>>()?,
+        if let Some(array) = self.array {
+            stages.push(scheduler::job::NewStage {
+                name: "tasks".to_owned(),
+                runtime,
+                program: program.clone(),
+                inputs: array.into_domain("/array")?,
+                allow_failed: false,
+            });
+        }
+        let job = scheduler::job::NewJob {
+            program,
+            inputs: digests(&self.inputs.unwrap_or_default(), "/inputs")?,
             name: self.name,
             market: self.market,
-            runtime: self.runtime,
+            runtime,
             purpose: self.purpose,
             data_class: self.data_class,
             bid: self.bid.into_domain()?,
+        };
+        let extras = Extras {
+            priority: self.priority,
+            program_retries: self.program_retries,
+            early_stop: self.early_stop,
+            stages,
+        };
+        Ok(Submission { job, extras })
+    }
+}
+
+impl NewStage {
+    fn into_domain(self, at: &str) -> Result<scheduler::job::NewStage> {
+        let inputs = match (self.inputs, self.array, self.from) {
+            (Some(list), None, None) => Inputs::List(digests(&list, &format!("{at}/inputs"))?),
+            (None, Some(array), None) => array.into_domain(&format!("{at}/array"))?,
+            (None, None, Some(from)) => {
+                let gather = self.gather.unwrap_or(Gather::Archive);
+                Inputs::Outputs { from, gather, per_task: self.per_task }
+            }
+            _ => {
+                let why = "one of inputs, array and from";
+                return Err(Problem::new(Code::InvalidBody).at(at, why));
+            }
+        };
+        Ok(scheduler::job::NewStage {
+            program: digest(&self.program, format!("{at}/program"))?,
+            name: self.name,
+            runtime: self.runtime,
+            inputs,
+            allow_failed: self.allow_failed,
         })
+    }
+}
+
+impl Array {
+    fn into_domain(self, at: &str) -> Result<Inputs> {
+        let rows = self.rows.map(|rows| digest(&rows, format!("{at}/rows"))).transpose()?;
+        match (self.template, self.count, rows) {
+            (Some(text), Some(tasks), None) => Ok(Inputs::Template { text, rows: None, tasks }),
+            (Some(text), None, Some(rows)) => {
+                Ok(Inputs::Template { text, rows: Some(rows), tasks: 1 })
+            }
+            (None, None, Some(digest)) => Ok(Inputs::Rows { digest, tasks: 1 }),
+            _ => Err(Problem::new(Code::InvalidBody)
+                .at(at, "a template and a count, a template and rows, or rows")),
+        }
     }
 }
 
@@ -150,6 +335,19 @@ pub struct Job {
     runtime: Runtime,
     /// `active`, `completed`, `failed` or `cancelled`.
     state: &'static str,
+    /// While it is paused: `finish` or `vacate`, what becomes of running tasks.
+    #[schema(value_type = Option<String>)]
+    paused: Option<Pause>,
+    /// Your account or one of its programs is banned: it stands still.
+    banned: bool,
+    /// Why it failed: `tasks_failed`, `program_fails_everywhere`, `deadline`, `budget`,
+    /// `stage_failed`, `input_missing` or `input_too_large`.
+    reason: Option<&'static str>,
+    priority: i32,
+    program_retries: i32,
+    early_stop: i32,
+    /// None of a job of `inputs`; an `array` is one.
+    stages: Vec<Stage>,
     #[schema(value_type = String)]
     purpose: Purpose,
     #[schema(value_type = String)]
@@ -164,6 +362,17 @@ pub struct Job {
     created_at: Timestamp,
     #[schema(value_type = Option<String>, format = "date-time")]
     ended_at: Option<Timestamp>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Stage {
+    name: String,
+    program: String,
+    /// `waiting` for another, `running`, `completed` or `failed`.
+    state: &'static str,
+    /// The number of its first task in the job.
+    first_task: i32,
+    tasks: TaskCounts,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -190,7 +399,7 @@ pub struct Bid {
 
 impl From<JobView> for Job {
     fn from(view: JobView) -> Self {
-        let JobView { row, bid, asset, spent, held } = view;
+        let JobView { row, bid, asset, spent, held, stages } = view;
         let money = |amount: Amount| Money::new(amount, &asset);
         let list = |text: &str| {
             text.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()
@@ -201,6 +410,13 @@ impl From<JobView> for Job {
             market: row.market_id,
             runtime: row.runtime,
             state: row.state.as_str(),
+            paused: row.pause,
+            banned: row.banned,
+            reason: row.reason.map(|reason| reason.as_str()),
+            priority: row.priority,
+            program_retries: row.program_retries,
+            early_stop: row.early_stop,
+            stages: stages.iter().map(|stage| Stage::new(stage, &stages)).collect(),
             purpose: row.purpose,
             data_class: row.data_class,
             tasks: TaskCounts {
@@ -223,6 +439,18 @@ impl From<JobView> for Job {
             held: money(held),
             created_at: row.created_at,
             ended_at: row.ended_at,
+        }
+    }
+}
+
+impl Stage {
+    fn new(row: &StageRow, all: &[StageRow]) -> Self {
+        Self {
+            name: row.name.clone(),
+            program: row.program.clone(),
+            state: row.state(all),
+            first_task: row.first,
+            tasks: TaskCounts { total: row.tasks, completed: row.completed, failed: row.failed },
         }
     }
 }

@@ -4,6 +4,7 @@
 mod app;
 mod cli;
 mod explain;
+mod jobs;
 mod mail;
 mod market;
 mod refusals;

@@ -6,7 +6,7 @@ use store::{LeaseId, Tx};
 use super::engine::{Scope, World, change, load_due};
 use super::plan::lost;
 use crate::market::lock_market;
-use crate::{Config, EndReason, JobState, LeaseState, Result};
+use crate::{Config, EndReason, JobReason, JobState, LeaseState, Result};
 
 /// The most leases, and the most jobs, that one transaction looks at.
 pub const AT_ONCE: usize = 1_000;
@@ -35,7 +35,8 @@ pub fn sweep(tx: &mut Tx<'_>, config: &Config, market: &str) -> Result<Swept> {
     let due: Vec<LeaseId> = leases.iter().map(|row| row.id).collect();
     let scope = Scope { leases, ending: late.clone(), ..Scope::default() };
     change(tx, config, market, scope, |world| {
-        late.iter().try_for_each(|id| world.end_early(*id, JobState::Failed))?;
+        late.iter()
+            .try_for_each(|id| world.end_early(*id, JobState::Failed, Some(JobReason::Deadline)))?;
         due.iter().try_for_each(|id| look(world, *id, &mut swept))
     })?;
     Ok(swept)

@@ -4,6 +4,8 @@
 mod dispatch;
 mod ledger;
 mod market;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 
 use std::path::PathBuf;
 
@@ -19,6 +21,9 @@ pub enum Command {
     Ledger(ledger::LedgerArgs),
     /// Clear markets that stand for a hundred million cars, beside a solver of linear programs.
     Market(market::MarketArgs),
+    /// Run programs and models, beside the same without the sandbox.
+    #[cfg(feature = "sandbox")]
+    Sandbox(sandbox::SandboxArgs),
 }
 
 impl Command {
@@ -27,6 +32,8 @@ impl Command {
             Self::Dispatch(args) => args.run(json),
             Self::Ledger(args) => args.run(json),
             Self::Market(args) => args.run(json),
+            #[cfg(feature = "sandbox")]
+            Self::Sandbox(args) => args.run(json),
         }
     }
 }

@@ -4,8 +4,9 @@
 use store::{AttemptId, JobId, TaskId};
 
 use super::world::World;
+use crate::job::{Tally, end_of, fails_everywhere};
 use crate::lease::plan::Close;
-use crate::{AttemptOutcome, JobState, Result, TaskState, Verdict};
+use crate::{AttemptOutcome, JobReason, JobState, Result, TaskState, Verdict};
 
 /// The pay table. A checkpoint's fate is decided by who resumes from it.
 fn verdict(outcome: AttemptOutcome) -> Verdict {
@@ -18,6 +19,14 @@ fn verdict(outcome: AttemptOutcome) -> Verdict {
             Verdict::Unpaid
         }
     }
+}
+
+/// How a task ended for good.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    Completed,
+    FailedByProgram,
+    FailedByCars,
 }
 
 /// An attempt that has just ended.
@@ -69,7 +78,7 @@ impl World<'_> {
             self.effects.grants.insert((output.clone(), customer), size);
         }
         self.decide_checkpoint(ended.resumed, Verdict::Paid, "")?;
-        self.count_task(job, true)
+        self.count_task(ended.task, Counted::Completed)
     }
 
     fn checkpoint(&mut self, ended: &Ended<'_>) -> Result<()> {
@@ -81,8 +90,12 @@ impl World<'_> {
         self.requeue(ended.task)
     }
 
+    /// For good if the job has ended; a job that only pauses goes on with it from the start.
     fn cancel(&mut self, ended: &Ended<'_>) -> Result<()> {
         let task = self.tasks.edit(ended.task)?;
+        if self.jobs.get(task.job_id)?.state == JobState::Active {
+            return self.requeue(ended.task);
+        }
         task.state = TaskState::Cancelled;
         task.resume_attempt = None;
         self.decide_checkpoint(ended.resumed, Verdict::Paid, "")
@@ -108,10 +121,11 @@ impl World<'_> {
         task.resume_attempt = None;
         task.checkpoint = None;
         let failures = task.program_failures;
+        let retries = self.jobs.get(task.job_id)?.program_retries;
         let why = "the program failed on the checkpoint";
         self.decide_checkpoint(ended.resumed, Verdict::Unpaid, why)?;
-        if ended.close.fatal || failures > self.config.program_retries {
-            self.fail(ended.task)
+        if ended.close.fatal || failures > retries {
+            self.fail(ended.task, Counted::FailedByProgram)
         } else {
             self.requeue(ended.task)
         }
@@ -122,19 +136,19 @@ impl World<'_> {
         task.car_failures += 1;
         task.last_error = Some(ended.close.reason.clone());
         if task.car_failures > self.config.car_retries {
-            self.fail(ended.task)
+            self.fail(ended.task, Counted::FailedByCars)
         } else {
             self.requeue(ended.task)
         }
     }
 
-    fn fail(&mut self, id: TaskId) -> Result<()> {
+    fn fail(&mut self, id: TaskId, why_failed: Counted) -> Result<()> {
         let task = self.tasks.edit(id)?;
         task.state = TaskState::Failed;
-        let (job, pending) = (task.job_id, task.resume_attempt.take());
+        let pending = task.resume_attempt.take();
         let why = "the task failed before it was resumed";
         self.decide_checkpoint(pending, Verdict::Unpaid, why)?;
-        self.count_task(job, false)
+        self.count_task(id, why_failed)
     }
 
     /// Takes a task out of the queue for good.
@@ -166,14 +180,53 @@ impl World<'_> {
         self.settle_if_ready(lease)
     }
 
-    /// Counts a task that completed or failed for good; with the last one the job has ended.
-    fn count_task(&mut self, id: JobId, completed: bool) -> Result<()> {
-        let job = self.jobs.edit(id)?;
+    /// Counts a task that completed or failed for good; with the last one the job has ended, and
+    /// with a program that fails everywhere it is to end.
+    fn count_task(&mut self, id: TaskId, how: Counted) -> Result<()> {
+        let task = self.tasks.edit(id)?;
+        let job = self.jobs.edit(task.job_id)?;
+        let completed = how == Counted::Completed;
+        let by_program = i32::from(how == Counted::FailedByProgram);
         job.tasks_completed += i32::from(completed);
         job.tasks_failed += i32::from(!completed);
-        if job.state == JobState::Active && job.tasks_completed + job.tasks_failed == job.tasks {
-            let state = if job.tasks_failed == 0 { JobState::Completed } else { JobState::Failed };
-            self.set_ended(id, state)?;
+        job.program_failed += by_program;
+        task.done = completed.then_some(job.tasks_completed);
+        let whole = Tally {
+            tasks: job.tasks,
+            completed: job.tasks_completed,
+            failed: job.tasks_failed,
+            program_failed: job.program_failed,
+        };
+        let mut part = whole;
+        let (mut forgiven, mut allowed) = (0, false);
+        for stage in self.stages.get_mut(&task.job_id).into_iter().flatten() {
+            if stage.has(task.number) {
+                stage.completed += i32::from(completed);
+                stage.failed += i32::from(!completed);
+                stage.program_failed += by_program;
+                part = Tally {
+                    tasks: stage.tasks,
+                    completed: stage.completed,
+                    failed: stage.failed,
+                    program_failed: stage.program_failed,
+                };
+                allowed = stage.allow_failed;
+                self.effects.stages.insert((stage.job_id, stage.number));
+            }
+            forgiven += if stage.allow_failed { stage.failed } else { 0 };
+        }
+        if job.state != JobState::Active {
+            return Ok(());
+        }
+        let (id, early_stop) = (job.id, job.early_stop);
+        if whole.completed + whole.failed == whole.tasks {
+            let (state, mut reason) = end_of(whole, forgiven);
+            if state == JobState::Failed && fails_everywhere(part, early_stop) {
+                reason = Some(JobReason::ProgramFailsEverywhere);
+            }
+            self.set_ended(id, state, reason)?;
+        } else if fails_everywhere(part, early_stop) && !(allowed && part.failed == part.tasks) {
+            self.effects.hopeless.insert(id);
         }
         Ok(())
     }
@@ -181,8 +234,16 @@ impl World<'_> {
     /// Ends a job before its tasks are done: what is queued is cancelled; what runs is told to leave
     /// at the car's next poll. Checkpoints that nobody will resume are paid: the customer gave up.
     /// All its queued tasks with a checkpoint are in this world.
-    pub fn end_early(&mut self, id: JobId, state: JobState) -> Result<()> {
-        self.set_ended(id, state)?;
+    pub fn end_early(
+        &mut self,
+        id: JobId,
+        state: JobState,
+        reason: Option<JobReason>,
+    ) -> Result<()> {
+        if self.jobs.get(id)?.state != JobState::Active {
+            return Ok(());
+        }
+        self.set_ended(id, state, reason)?;
         self.effects.emptied.insert(id);
         while let Some(task) = self.dequeue(id) {
             self.cancel_task(task)?;
@@ -190,10 +251,11 @@ impl World<'_> {
         Ok(())
     }
 
-    fn set_ended(&mut self, id: JobId, state: JobState) -> Result<()> {
+    fn set_ended(&mut self, id: JobId, state: JobState, reason: Option<JobReason>) -> Result<()> {
         let now = self.now;
         let job = self.jobs.edit(id)?;
         job.state = state;
+        job.reason = reason;
         job.ended_at = Some(now);
         self.effects.ended.insert(id);
         Ok(())

@@ -39,6 +39,7 @@ pub(crate) fn load_world<'w, 't: 'w>(
     scope.leases.into_iter().for_each(|row| world.put_lease(row));
     load_running(tx, &mut world, scope.calls)?;
     load_jobs(tx, &mut world, &scope.ending)?;
+    load_stages(tx, &mut world)?;
     load_tasks(tx, &mut world, scope.calls, &scope.ending)?;
     load_checkpoints(tx, &mut world)?;
     load_payees(tx, &mut world)?;
@@ -120,6 +121,19 @@ fn load_jobs(tx: &mut Tx<'_>, world: &mut World<'_>, ending: &[JobId]) -> Result
         .ids("id", ids)
         .load(tx.conn, "SELECT j.* FROM {set} CROSS JOIN job j WHERE j.id = w.id")?;
     rows.into_iter().for_each(|row| world.jobs.load(row.id, row));
+    Ok(())
+}
+
+/// The stages of those jobs that have them.
+fn load_stages(tx: &mut Tx<'_>, world: &mut World<'_>) -> Result<()> {
+    let staged: Vec<JobId> = world.jobs.iter().filter(|job| job.staged).map(|job| job.id).collect();
+    let rows: Vec<crate::job::StageRow> = Set::default().ids("id", staged).load(
+        tx.conn,
+        "SELECT s.* FROM {set} CROSS JOIN job_stage s WHERE s.job_id = w.id ORDER BY s.number",
+    )?;
+    for row in rows {
+        world.stages.entry(row.job_id).or_default().push(row);
+    }
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use store::{AttemptId, Id, IdSource, JobId, Kind, LeaseId, PartyId, TaskId, Time
 
 use super::note::Note;
 use crate::fleet::{Presence, VehicleRow, Word};
-use crate::job::{JobRow, TaskRow};
+use crate::job::{JobRow, StageRow, TaskRow};
 use crate::lease::store::{AttemptRow, LeaseRow};
 use crate::{Config, Error, PayIn, Permits, Result};
 
@@ -101,6 +101,8 @@ pub(crate) struct World<'a> {
     pub attempts: Rows<store::kind::Attempt, AttemptRow>,
     pub tasks: Rows<store::kind::Task, TaskRow>,
     pub jobs: Rows<store::kind::Job, JobRow>,
+    /// Of the jobs that have them.
+    pub stages: HashMap<JobId, Vec<StageRow>>,
     /// Tasks that wait for a car, by job and number: the first of each job, as many as the batch
     /// can take.
     pub queues: HashMap<JobId, BTreeMap<i32, TaskId>>,
@@ -124,6 +126,10 @@ pub(crate) struct Effects {
     pub ended: BTreeSet<JobId>,
     /// Jobs that ended before their tasks: what is still queued is cancelled.
     pub emptied: BTreeSet<JobId>,
+    /// Jobs whose program fails everywhere: they end in a world of their own, after this one.
+    pub hopeless: BTreeSet<JobId>,
+    /// Stages of which a task was counted.
+    pub stages: BTreeSet<(JobId, i32)>,
     /// What cars say of attempts that ended.
     pub notes: Vec<Note>,
     /// Who may read which blob from now on, and its size.
@@ -150,6 +156,7 @@ impl<'a> World<'a> {
             attempts: Rows::default(),
             tasks: Rows::default(),
             jobs: Rows::default(),
+            stages: HashMap::new(),
             queues: HashMap::new(),
             reported: HashMap::new(),
             payees: HashMap::new(),
