@@ -162,6 +162,14 @@ on_both_databases! {
         assert_eq!(all[1_499], Digest::of(b"1499:1499").0);
         assert_eq!(all[1_500..], [digest("input"), Digest::of(b"[1]").0]);
 
+        // A small template must not make large inputs.
+        let long = upload(&world, &files, customer, format!("{{\"x\":\"{}\"}}", "x".repeat(2_000)).as_bytes());
+        let text = "{x}".repeat(1_000);
+        let bomb = Inputs::Template { text, rows: Some(long), tasks: 1 };
+        let id = staged(&world, customer, vec![stage("bomb", bomb)]);
+        assert_eq!(make(&world, &files).failed_jobs, 1);
+        assert_eq!(world.job(customer, id).row.reason, Some(JobReason::InputTooLarge));
+
         // What is another's is not to be had by its digest.
         let other = world.customer(10);
         let secret = upload(&world, &files, customer, b"secret");

@@ -2,6 +2,7 @@
 //! carries the next order. Ids are TypeIDs in text (`lease_01h...`), opaque to the car.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -15,6 +16,21 @@ impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(hex::encode(Sha256::digest(bytes)))
+    }
+
+    /// The digest of what can be read, piece by piece.
+    ///
+    /// # Errors
+    /// What the reader says.
+    pub fn of_reader(reader: &mut impl io::Read) -> io::Result<Self> {
+        let mut hash = Sha256::new();
+        let mut piece = vec![0; 64 << 10];
+        loop {
+            match reader.read(&mut piece)? {
+                0 => return Ok(Self(hex::encode(hash.finalize()))),
+                n => hash.update(&piece[..n]),
+            }
+        }
     }
 }
 

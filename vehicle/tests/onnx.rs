@@ -201,3 +201,52 @@ fn it_leaves_between_items() {
     assert_eq!(ended.outcome, Outcome::Vacated);
     assert!(ended.usage.is_some(), "it left by itself");
 }
+
+/// A field of a protocol buffer that has bytes in it.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![number << 3 | 2];
+    let mut rest = bytes.len();
+    while rest >= 0x80 {
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
+    out.extend(bytes);
+    out
+}
+
+/// A model around a graph's nodes.
+fn around(nodes: &[u8]) -> Vec<u8> {
+    field(7, nodes)
+}
+
+#[test]
+fn graphs_that_are_bombs_are_refused() {
+    let pool = pool(1);
+    let relu = |n: usize| {
+        let (from, to) = (format!("x{n}"), format!("x{}", n + 1));
+        let node = [field(1, from.as_bytes()), field(2, to.as_bytes()), field(4, b"Relu")];
+        field(1, &node.concat())
+    };
+    let long: Vec<u8> = (0..20_001).flat_map(relu).collect();
+    // An operator in whose attribute is a graph, in which is an operator, and so on.
+    let mut deep = Vec::new();
+    for _ in 0..2_000 {
+        let attribute = [field(1, b"then_branch"), field(6, &deep)].concat();
+        deep = field(1, &[field(4, b"If"), field(5, &attribute)].concat());
+    }
+    // A tensor that says it has 2^62 values, and none of them.
+    let dims = [vec![0x08], vec![0x80; 8], vec![0x40], vec![0x10, 1]].concat();
+    let huge = [field(5, &[dims, field(8, b"w")].concat()), relu(0)].concat();
+    let cases = [
+        ("long", around(&long), FailureCode::ModuleTooLarge),
+        ("deep", around(&deep), FailureCode::InvalidProgram),
+        ("huge", around(&huge), FailureCode::InvalidProgram),
+    ];
+    for (name, bytes, expected) in cases {
+        let began = Instant::now();
+        let rejection = pool.check(Runtime::Onnx, &bytes).unwrap_err();
+        assert_eq!(rejection.code, expected, "{name}: {}", rejection.message);
+        assert!(began.elapsed() < Duration::from_secs(10), "{name}: {:?}", began.elapsed());
+    }
+}

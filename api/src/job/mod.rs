@@ -2,6 +2,7 @@
 
 mod act;
 mod archive;
+mod assurance;
 mod bid;
 mod model;
 mod program;

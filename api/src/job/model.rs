@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use store::{Amount, JobId, LeaseId, Timestamp};
 use utoipa::ToSchema;
 
+use super::assurance::{Assurance, Verification};
 use crate::blobs::parse_digest;
 use crate::money::Money;
 use crate::problem::{Code, Problem, Result};
@@ -70,6 +71,10 @@ pub struct NewJob {
     #[garde(range(min = 0, max = 1_000_000))]
     #[schema(minimum = 0, maximum = 1_000_000, default = 10)]
     pub early_stop: i32,
+    /// How far results are compared before they are paid; `none` if not named.
+    #[serde(default)]
+    #[garde(skip)]
+    pub assurance: Assurance,
     #[garde(dive)]
     pub bid: NewBid,
 }
@@ -253,6 +258,7 @@ impl NewJob {
             runtime,
             purpose: self.purpose,
             data_class: self.data_class,
+            assurance: self.assurance.into(),
             bid: self.bid.into_domain()?,
         };
         let extras = Extras {
@@ -352,6 +358,7 @@ pub struct Job {
     purpose: Purpose,
     #[schema(value_type = String)]
     data_class: DataClass,
+    assurance: Assurance,
     tasks: TaskCounts,
     pub(super) bid: Bid,
     /// What was paid of the budget.
@@ -419,6 +426,7 @@ impl From<JobView> for Job {
             stages: stages.iter().map(|stage| Stage::new(stage, &stages)).collect(),
             purpose: row.purpose,
             data_class: row.data_class,
+            assurance: row.assurance.into(),
             tasks: TaskCounts {
                 total: row.tasks,
                 completed: row.tasks_completed,
@@ -463,11 +471,13 @@ pub struct Task {
     input: String,
     output: Option<String>,
     last_error: Option<String>,
+    verification: Verification,
 }
 
 impl From<TaskView> for Task {
     fn from(task: TaskView) -> Self {
         Self {
+            verification: Verification::from(&task),
             number: task.number,
             state: task.state.as_str(),
             input: task.input,

@@ -333,6 +333,35 @@ store::on_both_databases! {
     }
 }
 
+#[test]
+fn the_command_line_bans_and_lifts_postgres() {
+    let app = TestApp::start(TestDb::postgres());
+    let customer = rich(&app);
+    let program = customer.upload(PROGRAM);
+    let admin = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_driveway"))
+            .args(["admin", args[0], "--json", "--database-url", &app.db.url, "--data"])
+            .arg(app.db.dir.path())
+            .args(&args[1..])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let told: Value =
+            serde_json::from_str(text.lines().last().unwrap_or_default()).unwrap_or_default();
+        (output.status.code(), told)
+    };
+    let reason = ["--reason", "it mines coins", "--hours", "1"];
+    let (code, told) = admin(&[&["ban", "program", &program][..], &reason].concat());
+    assert_eq!((code, &told["subject"]), (Some(0), &json!(program)));
+    assert!(told["until"].is_string());
+    customer.post("/v1/jobs", &new_job(&customer)).refused(403, "banned");
+    assert_eq!(admin(&["unban", "program", &program]).0, Some(0));
+    assert_eq!(admin(&["unban", "program", &program]).0, Some(1));
+    assert_eq!(admin(&[&["ban", "program", "x"][..], &reason].concat()).0, Some(2));
+    assert_eq!(admin(&[&["ban", "car", &program][..], &reason].concat()).0, Some(2));
+    customer.post("/v1/jobs", &new_job(&customer)).expect(201);
+}
+
 fn operator(app: &TestApp) -> Client {
     use api::identity::{self, model::Role};
     let email = "operator@example.org";

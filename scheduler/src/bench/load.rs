@@ -6,6 +6,7 @@ use store::{Amount, DepositId, NodeId, PartyId, Store, Tx, VehicleId};
 use vehicle::protocol::{ChargeState, Digest, Gear, Heartbeat, Telemetry};
 
 use super::Fault;
+use crate::assurance::Assurance;
 use crate::fleet::{self, NewVehicle, Policy};
 use crate::job::{self, NewBid, NewJob};
 use crate::{Config, DataClass, Desk, PayIn, Purpose, Result, Runtime, blob};
@@ -157,6 +158,7 @@ fn new_job(tasks: usize) -> NewJob {
         purpose: Purpose::Simulation,
         data_class: DataClass::Synthetic,
         inputs: vec![Digest::of(b"input").0; tasks],
+        assurance: Assurance::None,
         bid: NewBid {
             price: Amount(360_000),
             lanes: i32::try_from(tasks).unwrap_or(i32::MAX),

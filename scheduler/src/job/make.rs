@@ -15,7 +15,7 @@ use store::{JobId, Store, Tx};
 use vehicle::protocol::Digest;
 
 use super::archive::{self, MANIFEST_TAIL, OutputRow, load_outputs};
-use super::rows::{Input, fill, read_row};
+use super::rows::{Input, MAX_INLINE, fill, read_row};
 use super::stage::{StageRow, load_stages};
 use super::store::{JobRow, insert_tasks, load_job};
 use crate::lease::engine::end_jobs;
@@ -28,6 +28,8 @@ const AT_ONCE: i32 = 1_000;
 const LEAST_READY: i32 = 2_000;
 /// Most bytes of an input that is made of outputs: as of any blob.
 const MAX_INPUT: u64 = 64 << 20;
+/// Bytes of made inputs after which a transaction takes no more.
+const MAX_DRAFT: usize = 16 << 20;
 /// Bytes of rows that are read at a time.
 const PIECE: usize = 256 << 10;
 /// Outputs that are looked up at a time.
@@ -152,7 +154,7 @@ fn make_some(
     let stage = find(stage).ok_or_else(|| Error::corrupt("a stage went away"))?;
     let draft = match (stage.source, stage.from_stage.and_then(find)) {
         (Source::Outputs, Some(from)) => draft_outputs(store, files, row, stage, from, count)?,
-        _ => Some(draft_rows(files, stage, count)?),
+        _ => draft_rows(files, stage, count)?,
     };
     let Some(draft) = draft else {
         fail(store, row, JobReason::InputTooLarge)?;
@@ -161,23 +163,41 @@ fn make_some(
     store.write(|tx| keep(tx, row, stage, &draft))
 }
 
-fn draft_rows(files: &dyn Files, stage: &StageRow, count: i32) -> Result<Draft> {
+/// None if an input is too large. Fewer than asked for if together they are much.
+fn draft_rows(files: &dyn Files, stage: &StageRow, count: i32) -> Result<Option<Draft>> {
     let indices = stage.made..stage.made + count;
-    let template = stage.template.as_deref();
-    let Some(digest) = &stage.rows_digest else {
-        let text = template.unwrap_or_default();
-        let inline = |index| Input::Inline(fill(text, index, &Map::new()).into_bytes());
-        return Ok(Draft { inputs: indices.map(inline).collect(), read: 0 });
+    let rows = stage.rows_digest.as_deref();
+    let (lines, read) = match rows {
+        Some(digest) => read_lines(files, digest, stage.made_bytes, indices.len())?,
+        None => (vec![b"{}".to_vec(); indices.len()], 0),
     };
-    let (lines, read) = read_lines(files, digest, stage.made_bytes, indices.len())?;
-    let inputs = indices.zip(&lines).map(|(index, line)| match template {
-        None => read_row(line),
-        Some(text) => {
-            let row = serde_json::from_slice(line).unwrap_or_default();
-            Input::Inline(fill(text, index, &row).into_bytes())
+    let (mut inputs, mut bytes) = (Vec::with_capacity(lines.len()), 0);
+    for (index, line) in indices.zip(&lines) {
+        let input = match stage.template.as_deref() {
+            None => read_row(line),
+            Some(text) => {
+                let row: Map<_, _> = serde_json::from_slice(line).unwrap_or_default();
+                let Some(text) = fill(text, index, &row) else { return Ok(None) };
+                Input::Inline(text.into_bytes())
+            }
+        };
+        bytes += match &input {
+            Input::Inline(bytes) if bytes.len() > MAX_INLINE => return Ok(None),
+            Input::Inline(bytes) => bytes.len(),
+            Input::Digest(digest) => digest.len(),
+        };
+        inputs.push(input);
+        if bytes > MAX_DRAFT {
+            break;
         }
-    });
-    Ok(Draft { inputs: inputs.collect(), read })
+    }
+    let read = match rows {
+        Some(digest) if inputs.len() < lines.len() => {
+            read_lines(files, digest, stage.made_bytes, inputs.len())?.1
+        }
+        _ => read,
+    };
+    Ok(Some(Draft { inputs, read }))
 }
 
 /// The next lines of a blob, and where the one after them begins.

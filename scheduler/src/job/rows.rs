@@ -62,6 +62,9 @@ impl RowCounter {
     }
 }
 
+/// Most bytes of an input that is a line, or a template filled.
+pub(crate) const MAX_INLINE: usize = 1 << 20;
+
 /// The input that a line tells: the digest of a blob, or the input itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
@@ -78,10 +81,14 @@ pub(crate) fn read_row(line: &[u8]) -> Input {
 
 /// Fills a template: `{index}` is the index, `{name}` the member of the row, a text as it is and
 /// anything else as JSON. What names nothing stays as it stands, braces and all, for JSON has many.
-pub(crate) fn fill(template: &str, index: i32, row: &Map<String, Value>) -> String {
+/// None if it comes to more than [`MAX_INLINE`].
+pub(crate) fn fill(template: &str, index: i32, row: &Map<String, Value>) -> Option<String> {
     let mut out = String::with_capacity(template.len() + 32);
     let mut rest = template;
     while let Some(open) = rest.find('{') {
+        if out.len() > MAX_INLINE {
+            return None;
+        }
         out.push_str(&rest[..open]);
         let after = &rest[open + 1..];
         let value = after.find('}').and_then(|end| {
@@ -105,7 +112,7 @@ pub(crate) fn fill(template: &str, index: i32, row: &Map<String, Value>) -> Stri
         }
     }
     out.push_str(rest);
-    out
+    (out.len() <= MAX_INLINE).then_some(out)
 }
 
 #[cfg(test)]
@@ -124,8 +131,16 @@ mod tests {
             ("", ""),
             ("{{index}}", "{3}"),
         ] {
-            assert_eq!(fill(template, 3, row), filled, "{template}");
+            assert_eq!(fill(template, 3, row).as_deref(), Some(filled), "{template}");
         }
+    }
+
+    #[test]
+    fn a_template_does_not_grow_without_bound() {
+        let row = serde_json::json!({ "x": "x".repeat(MAX_INLINE / 4) });
+        let row = row.as_object().unwrap();
+        assert_eq!(fill(&"{x}".repeat(4), 0, row).map(|text| text.len()), Some(MAX_INLINE));
+        assert_eq!(fill(&"{x}".repeat(20_000), 0, row), None);
     }
 
     #[test]

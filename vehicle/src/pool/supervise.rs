@@ -373,6 +373,7 @@ fn letter(
     let (input, input_file) = match &job.input {
         Input::Bytes(bytes) => (Some(Arc::new(bytes.clone())), None),
         Input::File(path) => (None, Some(std::path::absolute(path)?)),
+        Input::Kept(file) => (None, Some(std::path::absolute(file.path())?)),
     };
     let parts = [
         (Kind::Program, Some(Arc::clone(&job.program))),
