@@ -15,8 +15,12 @@ use super::place::{Placement, candidates, choose_cars};
 use super::snapshot::{Snapshot, load_snapshot};
 use crate::lease::engine::end_jobs;
 use crate::lease::{NewLease, insert_leases};
+<<<<<<< HEAD
 use crate::past::load_past;
 use crate::{Config, Error, JobReason, JobState, LeaseState, Result};
+=======
+use crate::{Config, Error, JobReason, JobState, Result};
+>>>>>>> main
 
 /// What a tick did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,7 +143,7 @@ fn is_exhausted(tx: &mut Tx<'_>, id: JobId, free: Amount) -> Result<bool> {
     let Some(hold) = active else { return Ok(false) };
     let earmarks: Vec<Amount> = lease::table
         .filter(lease::job_id.eq(id))
-        .filter(lease::state.ne(LeaseState::Settled))
+        .filter(crate::lease::is_open())
         .select(lease::earmark)
         .load(tx.conn)?;
     let earmarked: Amount = earmarks.into_iter().sum();
