@@ -62,3 +62,11 @@ fn the_market_is_measured_beside_highs() {
         assert_eq!(run["welfare_ppm"], 1_000_000, "{run}");
     }
 }
+
+#[test]
+fn presence_is_measured_beside_a_map() {
+    let told = report(&bench(&Place::sqlite(), &["presence", "--cars", "20000"]));
+    assert_eq!(told["bench"], "presence");
+    assert_eq!(told["runs"][0]["size"], 20_000, "{told}");
+    assert!(told["runs"][0]["rss_mb"].as_f64().unwrap() < 100.0, "{told}");
+}

@@ -2,6 +2,7 @@
 
 mod eligibility;
 mod presence;
+pub mod roster;
 mod store;
 
 pub use eligibility::{Ineligible, Policy, eligible, parked};

@@ -3,6 +3,7 @@
 
 mod ledger;
 mod market;
+mod presence;
 
 use clap::Subcommand;
 
@@ -14,6 +15,8 @@ pub enum Command {
     Ledger(ledger::LedgerArgs),
     /// Clear markets that stand for a hundred million cars, beside a solver of linear programs.
     Market(market::MarketArgs),
+    /// Keep a fleet in memory, beside a map that is counted for each tick.
+    Presence(presence::PresenceArgs),
 }
 
 impl Command {
@@ -21,6 +24,7 @@ impl Command {
         match self {
             Self::Ledger(args) => args.run(json),
             Self::Market(args) => args.run(json),
+            Self::Presence(args) => args.run(json),
         }
     }
 }
@@ -32,4 +36,12 @@ fn machine() -> String {
     let model = model.map_or(std::env::consts::ARCH, |(_, name)| name);
     let build = if cfg!(debug_assertions) { ", debug build" } else { "" };
     format!("{model}, {cpus} processors, {}{build}", std::env::consts::OS)
+}
+
+/// The most memory that this process has held so far, bytes.
+fn rss() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kib << 10)
 }
