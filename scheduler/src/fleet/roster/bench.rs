@@ -130,7 +130,7 @@ fn entry(n: u32, round: u64, groups: &[GroupId], at: Timestamp) -> Entry {
     Entry {
         group: groups[n as usize % groups.len()],
         reserve: Amount(((dice >> 8) % RESERVES) as i64 * 1_000),
-        until: (dice % 4 == 0).then(|| at.plus_s(((dice >> 20) % 20_000) as i64)),
+        until: dice.is_multiple_of(4).then(|| at.plus_s(((dice >> 20) % 20_000) as i64)),
         seen_at: at,
         eligible: dice % 10 != 1,
         let_out: dice % 10 == 2,
