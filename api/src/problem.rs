@@ -7,7 +7,7 @@ use std::fmt;
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -190,6 +190,9 @@ impl ResponseError for Problem {
         if status == 401 {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        if status == 503 {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         response
     }
 }
@@ -266,7 +269,7 @@ impl From<scheduler::Error> for Problem {
                 .detail(format!("The budget is {needed}, the wallet has {available} available."))
                 .at("/bid/budget", "above the wallet"),
             E::JobEnded => Self::new(Code::WrongState).detail("The job has ended."),
-            E::NotLeader => Self::new(Code::Unavailable),
+            E::NotLeader | E::Busy => Self::new(Code::Unavailable),
             other => Self::internal(other),
         }
     }

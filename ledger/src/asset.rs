@@ -4,8 +4,8 @@ use diesel::prelude::*;
 use store::Tx;
 use store::schema::asset;
 
-use crate::engine::sets::Set;
 use crate::{Error, Result};
+use store::sets::Set;
 
 /// Something that is counted in accounts of its own. It never changes once it is there.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use diesel::prelude::*;
 use store::schema::{period, period_event};
 use store::{AnyConnection, Month, PartyId, PeriodEventId, Timestamp, Tx};
 
-use crate::engine::sets::Set;
 use crate::posting::MAX_TEXT;
 use crate::{Error, Result};
+use store::sets::Set;
 
 /// How long a month must have been over to be closed: an hour, in microseconds.
 pub const GRACE: i64 = 3_600_000_000;

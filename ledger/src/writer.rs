@@ -1,15 +1,12 @@
-//! Group commit: the commands of many callers run in one transaction.
+//! Group commit: the commands of many callers run in one transaction (`store::gather`).
 //!
-//! There is no thread of its own. A caller that finds nobody at work leads: it runs all that waits
-//! as one batch, its own commands among them, answers, and gives the lead to the first who came
-//! meanwhile. So while a batch commits the next one fills, the more callers there are the more of
-//! them share a commit, and a caller alone waits for nobody. Whoever is answered is on the disk.
-//! Several processes may each have a writer on one PostgreSQL database.
+//! A caller alone waits for nobody; whoever is answered is on the disk. Several processes may each
+//! have a writer on one PostgreSQL database.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use store::Store;
+use store::gather::{Bounds, Gather};
 
 use crate::{Command, Error, Outcome, Result, engine};
 
@@ -33,46 +30,20 @@ impl Default for WriterConfig {
 /// The writer of a process. Callers share it by reference or in an `Arc`.
 pub struct Writer {
     store: Store,
-    config: WriterConfig,
-    desk: Mutex<Desk>,
-    /// Told when the queue has become shorter.
-    room: Condvar,
-}
-
-#[derive(Default)]
-struct Desk {
-    waiting: VecDeque<Request>,
-    /// True while somebody runs a batch, or was told to.
-    led: bool,
+    gather: Gather<Request, Answers>,
 }
 
 struct Request {
     commands: Vec<Command>,
     linked: bool,
-    turn: Arc<Turn>,
-}
-
-/// What a caller waits for.
-#[derive(Default)]
-struct Turn {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-enum State {
-    #[default]
-    Waiting,
-    /// It is this caller's to run the next batch.
-    Lead,
-    Answered(Answers),
 }
 
 type Answers = Result<Vec<Result<Outcome>>>;
 
 impl Writer {
     pub fn new(store: Store, config: WriterConfig) -> Self {
-        Self { store, config, desk: Mutex::default(), room: Condvar::new() }
+        let WriterConfig { max_batch, max_waiting } = config;
+        Self { store, gather: Gather::new(Bounds { max_batch, max_waiting }) }
     }
 
     /// Runs one command.
@@ -101,119 +72,26 @@ impl Writer {
     }
 
     fn request(&self, commands: Vec<Command>, linked: bool) -> Answers {
-        let turn = Arc::new(Turn::default());
-        let mut desk = unpoisoned(&self.desk);
-        while desk.waiting.len() >= self.config.max_waiting.max(1) {
-            desk = self.room.wait(desk).unwrap_or_else(PoisonError::into_inner);
-        }
-        desk.waiting.push_back(Request { commands, linked, turn: turn.clone() });
-        let leads = !std::mem::replace(&mut desk.led, true);
-        drop(desk);
-        if leads {
-            self.lead();
-        }
-        loop {
-            match turn.wait() {
-                Some(answers) => return answers,
-                None => self.lead(),
-            }
-        }
-    }
-
-    /// Runs a batch of what waits, from the first on, and passes the lead on. The leader's own
-    /// request is in it: it is the first, since the lead goes to the first.
-    fn lead(&self) {
-        let mut leading = Leading { writer: self, batch: self.take() };
-        commit(&self.store, std::mem::take(&mut leading.batch));
-    }
-
-    fn take(&self) -> Vec<Request> {
-        let mut desk = unpoisoned(&self.desk);
-        let (mut batch, mut size) = (Vec::new(), 0);
-        while let Some(next) = desk.waiting.front() {
-            let more = next.commands.len();
-            if !batch.is_empty() && size + more > self.config.max_batch {
-                break;
-            }
-            size += more;
-            batch.extend(desk.waiting.pop_front());
-        }
-        self.room.notify_all();
-        batch
-    }
-
-    fn pass_on(&self) {
-        let mut desk = unpoisoned(&self.desk);
-        match desk.waiting.front() {
-            Some(next) => next.turn.set(State::Lead),
-            None => desk.led = false,
-        }
-    }
-}
-
-/// The lead, which goes on to the next whatever ends it.
-struct Leading<'a> {
-    writer: &'a Writer,
-    /// What was taken and not run.
-    batch: Vec<Request>,
-}
-
-impl Drop for Leading<'_> {
-    fn drop(&mut self) {
-        self.writer.pass_on();
-    }
-}
-
-impl Drop for Request {
-    /// A request that goes without an answer (whoever ran it panicked) is not left waiting.
-    fn drop(&mut self) {
-        let mut state = unpoisoned(&self.turn.state);
-        if !matches!(*state, State::Answered(_)) {
-            *state = State::Answered(Err(Error::Stopped));
-            self.turn.changed.notify_all();
-        }
-    }
-}
-
-impl Turn {
-    /// The answers; `None` if it is this caller's turn to lead.
-    fn wait(&self) -> Option<Answers> {
-        let mut state = unpoisoned(&self.state);
-        loop {
-            match std::mem::take(&mut *state) {
-                State::Waiting => {
-                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                }
-                State::Lead => return None,
-                State::Answered(answers) => return Some(answers),
-            }
-        }
-    }
-
-    fn set(&self, next: State) {
-        *unpoisoned(&self.state) = next;
-        self.changed.notify_all();
+        let weight = commands.len();
+        let request = Request { commands, linked };
+        let run = |batch: Vec<Request>| commit(&self.store, &batch);
+        self.gather.ask(request, weight, run).unwrap_or(Err(Error::Stopped))
     }
 }
 
 /// Runs a batch and answers its callers. If it cannot be written, each request is tried alone: one
 /// that the database chokes on does not take the others with it.
-fn commit(store: &Store, batch: Vec<Request>) {
-    match write(store, &batch) {
+fn commit(store: &Store, batch: &[Request]) -> Vec<Answers> {
+    match write(store, batch) {
         Ok(mut answers) => {
-            for request in batch {
+            let answers = batch.iter().map(|request| {
                 let rest = answers.split_off(request.commands.len().min(answers.len()));
-                let own = std::mem::replace(&mut answers, rest);
-                request.turn.set(State::Answered(Ok(own)));
-            }
+                Ok(std::mem::replace(&mut answers, rest))
+            });
+            answers.collect()
         }
-        Err(fault) if batch.len() == 1 => {
-            let fault = Arc::new(fault);
-            for request in batch {
-                request.turn.set(State::Answered(Err(Error::Batch(fault.clone()))));
-            }
-        }
-        Err(_) => batch.into_iter().for_each(|request| commit(store, vec![request])),
+        Err(fault) if batch.len() == 1 => vec![Err(Error::Batch(Arc::new(fault)))],
+        Err(_) => batch.chunks(1).flat_map(|alone| commit(store, alone)).collect(),
     }
 }
 
@@ -226,8 +104,4 @@ fn write(store: &Store, batch: &[Request]) -> Answers {
         })
         .collect();
     store.write(|tx| engine::execute_groups(tx, &groups))
-}
-
-fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,13 +11,6 @@ pub fn record(tx: &mut Tx<'_>, digest: &str, size: i64) -> Result<()> {
     grant(tx, digest, PartyId::NIL, size)
 }
 
-/// The size of a blob that a car stored; `None` if none did.
-pub(crate) fn recorded(tx: &mut Tx<'_>, digest: &str) -> Result<Option<i64>> {
-    let size =
-        blob::table.find((digest, PartyId::NIL)).select(blob::size).first(tx.conn).optional()?;
-    Ok(size)
-}
-
 /// Lets a party read a blob.
 pub(crate) fn grant(tx: &mut Tx<'_>, digest: &str, party: PartyId, size: i64) -> Result<()> {
     let known: i64 = blob::table.find((digest, party)).count().get_result(tx.conn)?;

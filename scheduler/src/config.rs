@@ -33,6 +33,10 @@ pub struct Config {
     /// further apart than this, parts per million of the greatest, is wide. Both raise an alarm.
     pub thin_lanes: i64,
     pub wide_ppm: i64,
+    /// The most polls that share a transaction, and the most callers that wait for one before
+    /// others are refused.
+    pub max_batch: usize,
+    pub max_waiting: usize,
     pub limits: vehicle::protocol::Limits,
 }
 
@@ -54,6 +58,8 @@ impl Default for Config {
             share_cap_ppm: 1_000_000,
             thin_lanes: 5,
             wide_ppm: 250_000,
+            max_batch: 1_024,
+            max_waiting: 4_096,
             limits: vehicle::protocol::Limits::default(),
         }
     }

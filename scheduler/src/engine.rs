@@ -100,9 +100,14 @@ fn each_market(store: &Store, act: impl Fn(&str) -> Result<(), Error>) {
 
 /// Sweeps first, so that the tick sees what fell free.
 fn step(store: &Store, config: &Config, id: &str, node: NodeId) -> Result<(), Error> {
-    let swept = store.write(|tx| lease::sweep(tx, config, id))?;
-    if swept != lease::Swept::default() {
-        tracing::info!(market = id, ?swept, "swept");
+    loop {
+        let swept = store.write(|tx| lease::sweep(tx, config, id))?;
+        if swept != lease::Swept::default() {
+            tracing::info!(market = id, ?swept, "swept");
+        }
+        if !swept.more {
+            break;
+        }
     }
     let report = market::tick(store, config, id, node)?;
     if report.leases > 0 || report.exhausted > 0 || report.unplaced > 0 {

@@ -20,6 +20,9 @@ pub enum Error {
     /// Another process leads the market.
     #[error("another process leads the market")]
     NotLeader,
+    /// More is waiting than may: try again in a moment.
+    #[error("too much is waiting")]
+    Busy,
     #[error("the clearing does not hold: {0}")]
     Clearing(String),
     #[error(transparent)]

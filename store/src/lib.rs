@@ -12,8 +12,10 @@ mod connection;
 mod database;
 mod day;
 mod error;
+pub mod gather;
 mod id;
 pub mod schema;
+pub mod sets;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;

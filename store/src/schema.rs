@@ -545,6 +545,13 @@ table! {
         billed_s -> Nullable<Integer>,
         amount -> Nullable<BigInt>,
         transaction_id -> Nullable<Binary>,
+        attempt_id -> Nullable<Binary>,
+        due_at -> BigInt,
+        paid -> Integer,
+        paid_us -> BigInt,
+        pending -> Integer,
+        pending_us -> BigInt,
+        evicted -> Nullable<Text>,
     }
 }
 
@@ -564,10 +571,22 @@ table! {
     }
 }
 
+table! {
+    attempt_report (attempt_id) {
+        attempt_id -> Binary,
+        fuel -> BigInt,
+        cpu_us -> BigInt,
+        peak_memory_bytes -> BigInt,
+        log -> Text,
+        metrics -> Text,
+    }
+}
+
 allow_tables_to_appear_in_same_query!(
     account,
     asset,
     attempt,
+    attempt_report,
     availability,
     balance,
     bank_file,

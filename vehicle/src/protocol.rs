@@ -268,6 +268,8 @@ pub enum VacateReason {
     TermOver,
     Cancelled,
     ConsentWithdrawn,
+    /// An operator takes the car, its region or its job out of work at once.
+    Evicted,
     NotEligible,
     /// The attempt is not (or no longer) this car's: drop it, keep nothing.
     NotYours,

@@ -18,7 +18,6 @@ mod differ;
 pub(crate) mod fold;
 mod plan;
 pub(crate) mod read;
-pub(crate) mod sets;
 pub(crate) mod write;
 
 use std::borrow::Cow;

@@ -12,12 +12,12 @@ use store::{
 
 use super::fold::{State, States};
 use super::plan::{Book, MissingAccount, Ready};
-use super::sets::Set;
 use crate::account::store::parse_code;
 use crate::chart::{Assets, Credit, Line};
 use crate::command::{Body, Command, Lines};
 use crate::hold::HoldState;
 use crate::{Error, Result, reversal};
+use store::sets::Set;
 
 /// The accounts of a command, as far as they are known before its turn.
 pub(super) fn accounts_of<'b>(

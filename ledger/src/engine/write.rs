@@ -8,10 +8,11 @@ use store::{AccountId, AnyConnection, PartyId, Timestamp};
 
 use super::fold::States;
 use super::plan::{MissingAccount, Planner, Writes};
-use super::sets::{Set, copy_into};
 use crate::chart::Record;
 use crate::hold::Event;
 use crate::{Code, Result};
+use store::copy_into;
+use store::sets::Set;
 
 /// From so many rows on PostgreSQL takes them faster as a stream than as arrays.
 const COPY_FROM: usize = 64;

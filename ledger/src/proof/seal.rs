@@ -21,7 +21,7 @@ use super::rows::{self, Content};
 use super::sign::Signer;
 use super::unsealed::{self, FINE, Found, Resume};
 use crate::Result;
-use crate::engine::sets::Set;
+use store::sets::Set;
 
 /// Records of a block, at most.
 pub const MAX_RECORDS: usize = 50_000;

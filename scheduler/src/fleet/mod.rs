@@ -6,9 +6,9 @@ pub mod roster;
 mod store;
 
 pub use eligibility::{Ineligible, Policy, eligible, parked};
-pub(crate) use presence::{Presence, load_presence, store_presence};
+pub(crate) use presence::{Presence, Word, load_presence, load_words, store_words};
 pub use store::{ConsentRow, NewVehicle, VehicleRow, VehicleView};
-pub(crate) use store::{load_permits, load_vehicle, market_of};
+pub(crate) use store::{load_permits, load_regions, load_vehicle, load_vehicles, market_of};
 
 use ::store::schema::{consent, vehicle};
 use ::store::{Amount, ConsentId, PartyId, Timestamp, Tx, VehicleId};

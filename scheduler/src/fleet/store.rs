@@ -1,8 +1,11 @@
 //! Rows of vehicles and consents.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use serde::Serialize;
 use store::schema::{consent, hardware_class, region, vehicle};
+use store::sets::Set;
 use store::{Amount, ConsentId, PartyId, Timestamp, Tx, VehicleId};
 
 use super::{MAX_PRICE, Policy};
@@ -20,7 +23,8 @@ pub struct NewVehicle {
 }
 
 /// A row of `vehicle`.
-#[derive(Clone, Debug, Queryable)]
+#[derive(Clone, Debug, Queryable, QueryableByName)]
+#[diesel(table_name = vehicle)]
 pub struct VehicleRow {
     pub id: VehicleId,
     pub owner_id: PartyId,
@@ -151,12 +155,41 @@ pub(super) fn load_view(tx: &mut Tx<'_>, row: VehicleRow) -> Result<VehicleView>
     })
 }
 
-/// What the owner allows now.
-pub(crate) fn load_permits(tx: &mut Tx<'_>, id: VehicleId) -> Result<Permits> {
-    let live: Vec<(Purpose, DataClass)> = consent::table
-        .filter(consent::vehicle_id.eq(id))
-        .filter(consent::withdrawn_at.is_null())
-        .select((consent::purpose, consent::data_class))
-        .load(tx.conn)?;
-    Ok(live.into_iter().fold(Permits::default(), |all, (purpose, class)| all.with(purpose, class)))
+/// Those of these cars that there are.
+pub(crate) fn load_vehicles(tx: &mut Tx<'_>, ids: &[VehicleId]) -> Result<Vec<VehicleRow>> {
+    let set = Set::default().ids("id", ids.iter().copied());
+    Ok(set.load(tx.conn, "SELECT v.* FROM {set} CROSS JOIN vehicle v WHERE v.id = w.id")?)
+}
+
+/// Every region's market: regions are few.
+pub(crate) fn load_regions(tx: &mut Tx<'_>) -> Result<HashMap<String, String>> {
+    let rows: Vec<(String, String)> =
+        region::table.select((region::id, region::market_id)).load(tx.conn)?;
+    Ok(rows.into_iter().collect())
+}
+
+#[derive(QueryableByName)]
+#[diesel(table_name = consent)]
+struct Consented {
+    vehicle_id: VehicleId,
+    purpose: Purpose,
+    data_class: DataClass,
+}
+
+/// What the owners of these cars allow now; a car that is not in the answer, nothing.
+pub(crate) fn load_permits(
+    tx: &mut Tx<'_>,
+    ids: &[VehicleId],
+) -> Result<HashMap<VehicleId, Permits>> {
+    let rows: Vec<Consented> = Set::default().ids("id", ids.iter().copied()).load(
+        tx.conn,
+        "SELECT c.vehicle_id, c.purpose, c.data_class FROM {set} CROSS JOIN consent c
+        WHERE c.vehicle_id = w.id AND c.withdrawn_at IS NULL",
+    )?;
+    let mut permits: HashMap<VehicleId, Permits> = HashMap::new();
+    for row in rows {
+        let all = permits.entry(row.vehicle_id).or_default();
+        *all = all.with(row.purpose, row.data_class);
+    }
+    Ok(permits)
 }

@@ -1,22 +1,21 @@
 //! Jobs: a program, its inputs, and a standing bid with a budget.
 
 mod check;
-mod close;
 mod store;
 mod view;
 
 pub(crate) use check::check_quote;
-pub(crate) use close::{cancel_task, count_task, end_early, release_if_done};
 pub use store::{BidRow, JobRow, NewBid, NewJob, TaskRow};
-pub(crate) use store::{load_bid, load_job, load_task, next_queued, split_list};
+pub(crate) use store::{load_bid, load_job, split_list};
 pub use view::{JobView, TaskView, list, load, tasks};
 
 use ::store::schema::job;
 use ::store::{Amount, JobId, PartyId, Timestamp, Tx};
 use diesel::prelude::*;
 
+use crate::lease::engine::end_jobs;
 use crate::market::lock_market;
-use crate::{Error, JobState, LeaseState, Result};
+use crate::{Error, JobState, Result};
 
 /// Accepts a job: the job, its bid and tasks, and the hold of the whole budget on the customer's
 /// wallet, all or nothing.
@@ -43,7 +42,7 @@ pub fn cancel(tx: &mut Tx<'_>, customer: PartyId, id: JobId) -> Result<()> {
     match owned(load_job(tx, id)?, customer)?.state {
         JobState::Cancelled => Ok(()),
         JobState::Completed | JobState::Failed => Err(Error::JobEnded),
-        JobState::Active => end_early(tx, id, JobState::Cancelled),
+        JobState::Active => end_jobs(tx, &market, &[id], JobState::Cancelled),
     }
 }
 
@@ -78,36 +77,25 @@ fn owned(job: Option<JobRow>, customer: PartyId) -> Result<JobRow> {
     job.filter(|job| job.customer_id == customer).ok_or(Error::NotFound("job"))
 }
 
-/// Ends the market's jobs whose deadline has passed, and those whose bid is in force no more and
-/// that have no car left; returns how many.
-pub(crate) fn expire(tx: &mut Tx<'_>, market: &str) -> Result<usize> {
+/// The market's active jobs whose deadline has passed, and those whose bid is in force no more and
+/// that have no car left; up to `limit`, by id.
+pub(crate) fn load_late(tx: &mut Tx<'_>, market: &str, limit: usize) -> Result<Vec<JobId>> {
     use ::store::schema::{bid, lease};
-    let mut late: Vec<JobId> = job::table
+    use diesel::dsl::{exists, not, sql};
+    use diesel::sql_types::Bool;
+    let late = bid::deadline.le(Some(tx.now)).assume_not_null();
+    let lapsed = bid::expires_at.le(Some(tx.now)).assume_not_null();
+    let live = lease::table
+        .filter(lease::job_id.eq(job::id))
+        .filter(sql::<Bool>("lease.state IN ('offered', 'running')"));
+    let ids = job::table
         .inner_join(bid::table.on(bid::job_id.eq(job::id)))
         .filter(job::market_id.eq(market))
         .filter(job::state.eq(JobState::Active))
-        .filter(bid::deadline.le(Some(tx.now)))
+        .filter(late.or(lapsed.and(not(exists(live)))))
+        .order(job::id)
         .select(job::id)
+        .limit(i64::try_from(limit).unwrap_or(i64::MAX))
         .load(tx.conn)?;
-    let idle: Vec<JobId> = job::table
-        .inner_join(bid::table.on(bid::job_id.eq(job::id)))
-        .filter(job::market_id.eq(market))
-        .filter(job::state.eq(JobState::Active))
-        .filter(bid::expires_at.le(Some(tx.now)))
-        .select(job::id)
-        .load(tx.conn)?;
-    for id in idle.into_iter().filter(|id| !late.contains(id)).collect::<Vec<_>>() {
-        let live: i64 = lease::table
-            .filter(lease::job_id.eq(id))
-            .filter(lease::state.eq(LeaseState::Offered).or(lease::state.eq(LeaseState::Running)))
-            .count()
-            .get_result(tx.conn)?;
-        if live == 0 {
-            late.push(id);
-        }
-    }
-    for id in &late {
-        end_early(tx, *id, JobState::Failed)?;
-    }
-    Ok(late.len())
+    Ok(ids)
 }

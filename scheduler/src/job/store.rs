@@ -47,7 +47,8 @@ pub struct NewBid {
 }
 
 /// A row of `job`.
-#[derive(Clone, Debug, Queryable)]
+#[derive(Clone, Debug, PartialEq, Queryable, QueryableByName)]
+#[diesel(table_name = job)]
 pub struct JobRow {
     pub id: JobId,
     pub customer_id: PartyId,
@@ -84,7 +85,7 @@ pub struct BidRow {
 }
 
 /// A row of `task`.
-#[derive(Clone, Debug, Queryable, Insertable)]
+#[derive(Clone, Debug, PartialEq, Queryable, QueryableByName, Insertable)]
 #[diesel(table_name = task)]
 #[diesel(treat_none_as_default_value = false)]
 pub struct TaskRow {
@@ -235,19 +236,4 @@ pub(crate) fn load_job(tx: &mut Tx<'_>, id: JobId) -> Result<Option<JobRow>> {
 
 pub(crate) fn load_bid(tx: &mut Tx<'_>, job_id: JobId) -> Result<BidRow> {
     Ok(bid::table.filter(bid::job_id.eq(job_id)).first(tx.conn)?)
-}
-
-pub(crate) fn load_task(tx: &mut Tx<'_>, id: TaskId) -> Result<TaskRow> {
-    Ok(task::table.find(id).first(tx.conn)?)
-}
-
-/// The job's first task that waits for a car.
-pub(crate) fn next_queued(tx: &mut Tx<'_>, job_id: JobId) -> Result<Option<TaskRow>> {
-    let next = task::table
-        .filter(task::job_id.eq(job_id))
-        .filter(task::state.eq(TaskState::Queued))
-        .order(task::number)
-        .first(tx.conn)
-        .optional()?;
-    Ok(next)
 }

@@ -29,20 +29,17 @@ pub struct BillLine {
 pub fn bill(price: Amount, term_s: i32, attempts: &[AttemptRow]) -> Option<Bill> {
     let paid = || attempts.iter().filter(|attempt| attempt.verdict == Verdict::Paid);
     let total_us: i64 = paid().map(|attempt| attempt.billable_us).sum();
-    let seconds = match paid().next() {
-        None => 0,
-        Some(_) => seconds_of(total_us).clamp(1, term_s.max(1)),
-    };
-    let amount = mul_div(price.0, seconds.into(), 3_600, Rounding::HalfEven)?;
+    let count = i32::try_from(paid().count()).ok()?;
+    let (seconds, amount) = total(price, term_s, count, total_us)?;
     let mut lines = Vec::new();
     let (mut us, mut spent) = (0, 0);
     let last = paid().count();
     for (number, attempt) in paid().enumerate() {
         us += attempt.billable_us;
         let upto = match () {
-            () if number + 1 == last => amount,
+            () if number + 1 == last => amount.0,
             () if total_us == 0 => 0,
-            () => mul_div(amount, us, total_us, Rounding::Down)?,
+            () => mul_div(amount.0, us, total_us, Rounding::Down)?,
         };
         lines.push(BillLine {
             attempt: attempt.id,
@@ -51,7 +48,15 @@ pub fn bill(price: Amount, term_s: i32, attempts: &[AttemptRow]) -> Option<Bill>
         });
         spent = upto;
     }
-    Some(Bill { seconds, amount: Amount(amount), lines })
+    Some(Bill { seconds, amount, lines })
+}
+
+/// Seconds and amount of a lease with so many paid attempts, that took so long together. `None` on
+/// overflow.
+pub(super) fn total(price: Amount, term_s: i32, paid: i32, paid_us: i64) -> Option<(i32, Amount)> {
+    let seconds = if paid == 0 { 0 } else { seconds_of(paid_us).clamp(1, term_s.max(1)) };
+    let amount = mul_div(price.0, seconds.into(), 3_600, Rounding::HalfEven)?;
+    Some((seconds, Amount(amount)))
 }
 
 /// Whole seconds, rounded up.

@@ -16,6 +16,8 @@ pub(super) struct View {
     pub eligible: bool,
     /// The owner consents to this job's purpose and data class.
     pub permitted: bool,
+    /// An operator wants the car to leave.
+    pub evicted: bool,
     /// The job has not ended.
     pub job_active: bool,
     pub attempt: Option<RunningAttempt>,
@@ -32,6 +34,8 @@ pub(super) struct RunningAttempt {
 #[derive(Clone, Debug)]
 pub(super) struct Report {
     pub attempt: Option<AttemptId>,
+    /// It is, or was, an attempt of this car's.
+    pub own: bool,
     pub state: AttemptState,
     /// The car did store the output or checkpoint that it names.
     pub blob_stored: bool,
@@ -46,7 +50,7 @@ pub(super) struct Plan {
 
 /// How the running attempt ended.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Close {
+pub(crate) struct Close {
     pub outcome: AttemptOutcome,
     /// The output or the checkpoint, by digest.
     pub blob: Option<String>,
@@ -68,6 +72,8 @@ pub(super) enum Next {
     Deliver,
     /// The attempt goes on.
     Continue,
+    /// What the car reports is none of its business: nothing changes, and it is told so.
+    Refuse,
     /// Tell the car to leave, and wait for its report.
     Vacate(VacateReason),
     End(EndReason),
@@ -78,6 +84,7 @@ pub(super) fn plan(view: &View) -> Plan {
     let stop = must_stop(view);
     let Some(attempt) = &view.attempt else {
         let next = match (stop, view.lease) {
+            (None, _) if is_stray(view) => Next::Refuse,
             (Some(VacateReason::Cancelled), _) => Next::End(EndReason::NoWork),
             (Some(stop), _) => Next::End(end_reason(stop)),
             (None, LeaseState::Offered) => Next::Start,
@@ -94,6 +101,7 @@ pub(super) fn plan(view: &View) -> Plan {
         },
         // The car does not know its order: the answer was lost, or the car began anew.
         _ => match stop {
+            None if is_stray(view) => Plan { close: None, next: Next::Refuse },
             None => Plan { close: None, next: Next::Deliver },
             Some(stop) => {
                 let close = close(view, attempt, AttemptOutcome::Vacated, 0, "not on the car");
@@ -103,10 +111,19 @@ pub(super) fn plan(view: &View) -> Plan {
     }
 }
 
+/// True for a report that is not of the running attempt, unless it repeats how an attempt of this
+/// car's ended: then its answer was lost.
+fn is_stray(view: &View) -> bool {
+    view.report.as_ref().is_some_and(|report| !report.own || !report.state.is_terminal())
+}
+
 /// Why the lease may not go on, the gravest first.
 fn must_stop(view: &View) -> Option<VacateReason> {
     if !view.permitted {
         return Some(VacateReason::ConsentWithdrawn);
+    }
+    if view.evicted {
+        return Some(VacateReason::Evicted);
     }
     if !view.eligible {
         return Some(VacateReason::NotEligible);
@@ -122,7 +139,7 @@ fn must_stop(view: &View) -> Option<VacateReason> {
 
 fn end_reason(stop: VacateReason) -> EndReason {
     match stop {
-        VacateReason::ConsentWithdrawn => EndReason::Evicted,
+        VacateReason::ConsentWithdrawn | VacateReason::Evicted => EndReason::Evicted,
         VacateReason::NotEligible | VacateReason::NotYours => EndReason::Vacated,
         VacateReason::Cancelled => EndReason::Cancelled,
         VacateReason::TermOver => EndReason::Term,

@@ -2,15 +2,17 @@
 
 use diesel::prelude::*;
 use store::schema::{attempt, lease};
+use store::sets::Set;
 use store::{
     Amount, AttemptId, ClearingId, JobId, LeaseId, Rounding, TaskId, Timestamp, TransactionId, Tx,
     VehicleId, mul_div,
 };
 
-use crate::{AttemptOutcome, EndReason, Error, LeaseState, Result, Verdict};
+use crate::{AttemptOutcome, Config, EndReason, Error, LeaseState, Result, Verdict};
 
 /// A row of `lease`.
-#[derive(Clone, Debug, Queryable)]
+#[derive(Clone, Debug, PartialEq, Queryable, QueryableByName)]
+#[diesel(table_name = lease)]
 pub struct LeaseRow {
     pub id: LeaseId,
     pub market_id: String,
@@ -33,6 +35,18 @@ pub struct LeaseRow {
     pub billed_s: Option<i32>,
     pub amount: Option<Amount>,
     pub transaction_id: Option<TransactionId>,
+    /// The attempt that runs in it.
+    pub attempt_id: Option<AttemptId>,
+    /// When the sweep looks at it: never after it could be silent or overdue.
+    pub due_at: Timestamp,
+    /// Its attempts that are paid, and their billable time together, microseconds.
+    pub paid: i32,
+    pub paid_us: i64,
+    /// The same of those that ended and of which it is not known yet.
+    pub pending: i32,
+    pub pending_us: i64,
+    /// Why an operator wants the car to leave at once.
+    pub evicted: Option<String>,
 }
 
 impl LeaseRow {
@@ -40,10 +54,24 @@ impl LeaseRow {
     pub fn ends_at(&self) -> Option<Timestamp> {
         self.started_at.map(|started| started.plus_s(self.term_s.into()))
     }
+
+    /// Offered or running: at most one of a car.
+    pub fn is_live(&self) -> bool {
+        matches!(self.state, LeaseState::Offered | LeaseState::Running)
+    }
+
+    /// When it will be silent or overdue: the car was told to leave at the end of the term and
+    /// still has not.
+    pub(super) fn next_look(&self, config: &Config) -> Timestamp {
+        let overdue = self.ends_at().map(|at| at.plus_us(config.term_grace_s * 1_000_000 + 1));
+        let silent = silent_at(self.seen_at, config);
+        overdue.map_or(silent, |overdue| overdue.min(silent))
+    }
 }
 
 /// A row of `attempt`.
-#[derive(Clone, Debug, Queryable)]
+#[derive(Clone, Debug, PartialEq, Queryable, QueryableByName)]
+#[diesel(table_name = attempt)]
 pub struct AttemptRow {
     pub id: AttemptId,
     pub lease_id: LeaseId,
@@ -78,68 +106,40 @@ pub(crate) fn earmark(price: Amount, seconds: i64) -> Result<Amount> {
         .ok_or_else(|| Error::corrupt(format!("{price} for {seconds} s overflows")))
 }
 
-pub(crate) fn insert_lease(tx: &mut Tx<'_>, new: &NewLease) -> Result<LeaseId> {
-    let id = tx.id();
-    diesel::insert_into(lease::table)
-        .values((
-            lease::id.eq(id),
-            lease::market_id.eq(&new.market),
-            lease::clearing_id.eq(new.clearing),
-            lease::job_id.eq(new.job),
-            lease::vehicle_id.eq(new.vehicle),
-            lease::price.eq(new.price),
-            lease::fee_ppm.eq(new.fee_ppm),
-            lease::bonus_ppm.eq(new.bonus_ppm),
-            lease::term_s.eq(new.term_s),
-            lease::earmark.eq(earmark(new.price, new.term_s.into())?),
-            lease::state.eq(LeaseState::Offered),
-            lease::seen_at.eq(tx.now),
-            lease::offered_at.eq(tx.now),
-        ))
-        .execute(tx.conn)?;
-    Ok(id)
+/// Offers leases, all of one moment.
+pub(crate) fn insert_leases(tx: &mut Tx<'_>, config: &Config, new: &[NewLease]) -> Result<()> {
+    let mut earmarks = Vec::with_capacity(new.len());
+    for lease in new {
+        earmarks.push(earmark(lease.price, lease.term_s.into())?.0);
+    }
+    let ids: Vec<LeaseId> = new.iter().map(|_| tx.id()).collect();
+    let now = tx.now;
+    let rows = || new.iter();
+    Set::default()
+        .ids("id", ids)
+        .texts("market_id", rows().map(|row| &*row.market))
+        .ids("clearing_id", rows().map(|row| row.clearing))
+        .ids("job_id", rows().map(|row| row.job))
+        .ids("vehicle_id", rows().map(|row| row.vehicle))
+        .numbers("price", rows().map(|row| row.price.0))
+        .integers("fee_ppm", rows().map(|row| row.fee_ppm))
+        .integers("bonus_ppm", rows().map(|row| row.bonus_ppm))
+        .integers("term_s", rows().map(|row| row.term_s))
+        .numbers("earmark", earmarks.into_iter())
+        .texts("state", rows().map(|_| LeaseState::Offered.as_str()))
+        .numbers("seen_at", rows().map(|_| now.0))
+        .numbers("offered_at", rows().map(|_| now.0))
+        .numbers("due_at", rows().map(|_| silent_at(now, config).0))
+        .insert(tx.conn, "lease", "")?;
+    Ok(())
 }
 
-pub(super) fn load_lease(tx: &mut Tx<'_>, id: LeaseId) -> Result<LeaseRow> {
-    Ok(lease::table.find(id).first(tx.conn)?)
-}
-
-/// The car's live lease: at most one (a unique index is the second lock).
-pub(super) fn load_live(tx: &mut Tx<'_>, vehicle: VehicleId) -> Result<Option<LeaseRow>> {
-    let live = lease::table
-        .filter(lease::vehicle_id.eq(vehicle))
-        .filter(lease::state.eq(LeaseState::Offered).or(lease::state.eq(LeaseState::Running)))
-        .first(tx.conn)
-        .optional()?;
-    Ok(live)
+/// When a car that was last heard of at this moment is silent.
+pub(super) fn silent_at(seen_at: Timestamp, config: &Config) -> Timestamp {
+    seen_at.plus_us(config.heartbeat_timeout_s * 1_000_000 + 1)
 }
 
 pub(super) fn load_attempts(tx: &mut Tx<'_>, id: LeaseId) -> Result<Vec<AttemptRow>> {
     let rows = attempt::table.filter(attempt::lease_id.eq(id)).order(attempt::id).load(tx.conn)?;
     Ok(rows)
-}
-
-pub(super) fn load_running_attempt(tx: &mut Tx<'_>, id: LeaseId) -> Result<Option<AttemptRow>> {
-    let running = attempt::table
-        .filter(attempt::lease_id.eq(id))
-        .filter(attempt::state.eq(AttemptOutcome::Running))
-        .first(tx.conn)
-        .optional()?;
-    Ok(running)
-}
-
-pub(super) fn touch(tx: &mut Tx<'_>, id: LeaseId) -> Result<()> {
-    diesel::update(lease::table.find(id)).set(lease::seen_at.eq(tx.now)).execute(tx.conn)?;
-    Ok(())
-}
-
-pub(super) fn set_running(tx: &mut Tx<'_>, id: LeaseId) -> Result<()> {
-    diesel::update(lease::table.find(id))
-        .set((
-            lease::state.eq(LeaseState::Running),
-            lease::started_at.eq(Some(tx.now)),
-            lease::seen_at.eq(tx.now),
-        ))
-        .execute(tx.conn)?;
-    Ok(())
 }

@@ -1,16 +1,15 @@
-//! What time alone changes: cars that fell silent, offers nobody took, leases past their term.
-//! After a restart this is also the recovery: everything it needs is in rows.
+//! What time alone changes: cars that fell silent, offers nobody took, leases past their term, jobs
+//! past their deadline. After a restart this is also the recovery: everything it needs is in rows.
 
-use diesel::prelude::*;
-use store::schema::lease;
 use store::{LeaseId, Tx};
 
-use super::attempt::close_attempt;
-use super::close::{end_lease, settle_if_ready};
+use super::engine::{Scope, World, change, load_due};
 use super::plan::lost;
-use super::store::{LeaseRow, load_running_attempt};
 use crate::market::lock_market;
-use crate::{Config, EndReason, LeaseState, Result};
+use crate::{Config, EndReason, JobState, LeaseState, Result};
+
+/// The most leases, and the most jobs, that one transaction looks at.
+pub const AT_ONCE: usize = 1_000;
 
 /// What a sweep found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,50 +17,51 @@ pub struct Swept {
     pub lost: usize,
     pub not_taken: usize,
     pub expired_jobs: usize,
+    /// There may be more to do at this moment: it looked at as much as it may at once.
+    pub more: bool,
 }
 
-/// Ends what is over in one market and settles what follows.
+/// Ends what is over in one market and settles what follows, at most [`AT_ONCE`] leases and jobs.
+/// It looks only at what is due.
 pub fn sweep(tx: &mut Tx<'_>, config: &Config, market: &str) -> Result<Swept> {
     lock_market(tx, market)?;
-    let mut swept = Swept { expired_jobs: crate::job::expire(tx, market)?, ..Swept::default() };
-    for row in load_unsettled(tx, market)? {
-        match row.state {
-            LeaseState::Offered if is_silent(tx, config, &row) => {
-                end_lease(tx, row.id, EndReason::NotTaken)?;
-                swept.not_taken += 1;
-            }
-            LeaseState::Running if is_silent(tx, config, &row) || is_overdue(tx, config, &row) => {
-                lose(tx, config, row.id)?;
-                swept.lost += 1;
-            }
-            LeaseState::Ended => settle_if_ready(tx, row.id)?,
-            _ => {}
-        }
+    let late = crate::job::load_late(tx, market, AT_ONCE)?;
+    let leases = load_due(tx, market, AT_ONCE as i64)?;
+    let more = late.len() == AT_ONCE || leases.len() == AT_ONCE;
+    let mut swept = Swept { expired_jobs: late.len(), more, ..Swept::default() };
+    if late.is_empty() && leases.is_empty() {
+        return Ok(swept);
     }
+    let due: Vec<LeaseId> = leases.iter().map(|row| row.id).collect();
+    let scope = Scope { leases, ending: late.clone(), ..Scope::default() };
+    change(tx, config, market, scope, |world| {
+        late.iter().try_for_each(|id| world.end_early(*id, JobState::Failed))?;
+        due.iter().try_for_each(|id| look(world, *id, &mut swept))
+    })?;
     Ok(swept)
 }
 
-fn is_silent(tx: &Tx<'_>, config: &Config, row: &LeaseRow) -> bool {
-    tx.now.since(row.seen_at) > config.heartbeat_timeout_s * 1_000_000
-}
-
-/// The car was told to leave at the end of the term and still has not.
-fn is_overdue(tx: &Tx<'_>, config: &Config, row: &LeaseRow) -> bool {
-    row.ends_at().is_some_and(|ends_at| tx.now > ends_at.plus_s(config.term_grace_s))
-}
-
-fn lose(tx: &mut Tx<'_>, config: &Config, id: LeaseId) -> Result<()> {
-    if let Some(row) = load_running_attempt(tx, id)? {
-        close_attempt(tx, config, &row, &lost())?;
+/// Ends a lease that is silent or overdue, or says when to look again.
+fn look(world: &mut World<'_>, id: LeaseId, swept: &mut Swept) -> Result<()> {
+    let row = world.leases.get(id)?;
+    let next = row.next_look(world.config);
+    match row.state {
+        LeaseState::Offered | LeaseState::Running if next > world.now => {
+            world.leases.edit(id)?.due_at = next;
+            Ok(())
+        }
+        LeaseState::Offered => {
+            swept.not_taken += 1;
+            world.end_lease(id, EndReason::NotTaken)
+        }
+        LeaseState::Running => {
+            swept.lost += 1;
+            if let Some(attempt) = row.attempt_id {
+                world.close_attempt(attempt, &lost())?;
+            }
+            world.end_lease(id, EndReason::Lost)
+        }
+        // An earlier one of this sweep may have settled it.
+        LeaseState::Ended | LeaseState::Settled => Ok(()),
     }
-    end_lease(tx, id, EndReason::Lost)
-}
-
-fn load_unsettled(tx: &mut Tx<'_>, market: &str) -> Result<Vec<LeaseRow>> {
-    let rows = lease::table
-        .filter(lease::market_id.eq(market))
-        .filter(lease::state.ne(LeaseState::Settled))
-        .order(lease::id)
-        .load(tx.conn)?;
-    Ok(rows)
 }

@@ -120,7 +120,7 @@ fn on_offer(
     if !word.eligible {
         return no(&word.reason);
     }
-    let permits = load_permits(tx, row.id)?;
+    let permits = load_permits(tx, &[row.id])?.remove(&row.id).unwrap_or_default();
     if permits == Permits::default() {
         return no("no_consent");
     }

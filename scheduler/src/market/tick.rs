@@ -13,8 +13,8 @@ use super::confirm::{load_now, plan_confirmed};
 use super::leader::{Reign, lead, resume};
 use super::place::{Placement, choose_cars};
 use super::snapshot::{Snapshot, load_snapshot};
-use crate::job::end_early;
-use crate::lease::{NewLease, insert_lease};
+use crate::lease::engine::end_jobs;
+use crate::lease::{NewLease, insert_leases};
 use crate::{Config, Error, JobState, LeaseState, Result};
 
 /// What a tick did.
@@ -85,9 +85,14 @@ pub fn commit(store: &Store, config: &Config, draft: Draft) -> Result<TickReport
             bids: open.book.bids.len(),
             ..TickReport::default()
         };
+        let mut exhausted = Vec::new();
         for (job, free) in &open.exhausted {
-            report.exhausted += usize::from(end_exhausted(tx, *job, *free)?);
+            if is_exhausted(tx, *job, *free)? {
+                exhausted.push(*job);
+            }
         }
+        end_jobs(tx, &reign.row.id, &exhausted, JobState::Failed)?;
+        report.exhausted = exhausted.len();
         if open.book.bids.is_empty() && open.left_out.is_empty() {
             return Ok(report);
         }
@@ -98,9 +103,9 @@ pub fn commit(store: &Store, config: &Config, draft: Draft) -> Result<TickReport
         report.unplaced = i32::try_from(fallen.len()).unwrap_or(i32::MAX);
         let cleared = Cleared { reign: &reign, open, result, fallen };
         let id = store_clearing(tx, cleared)?;
-        for placed in standing {
-            insert_lease(tx, &new_lease(&reign, id, &placed))?;
-        }
+        let leases: Vec<NewLease> =
+            standing.iter().map(|placed| new_lease(&reign, id, placed)).collect();
+        insert_leases(tx, config, &leases)?;
         Ok(report)
     })
 }
@@ -118,8 +123,8 @@ fn new_lease(reign: &Reign, clearing: store::ClearingId, placed: &Placement) -> 
     }
 }
 
-/// Ends a job whose budget is used up, unless it has ended or got money back since.
-fn end_exhausted(tx: &mut Tx<'_>, id: JobId, free: Amount) -> Result<bool> {
+/// True for a job whose budget is used up, unless it has ended or got money back since.
+fn is_exhausted(tx: &mut Tx<'_>, id: JobId, free: Amount) -> Result<bool> {
     let active: Option<HoldId> = job::table
         .find(id)
         .filter(job::state.eq(JobState::Active))
@@ -133,9 +138,5 @@ fn end_exhausted(tx: &mut Tx<'_>, id: JobId, free: Amount) -> Result<bool> {
         .select(lease::earmark)
         .load(tx.conn)?;
     let earmarked: Amount = earmarks.into_iter().sum();
-    if ledger::hold(tx, hold)?.remaining() - earmarked > free {
-        return Ok(false);
-    }
-    end_early(tx, id, JobState::Failed)?;
-    Ok(true)
+    Ok(ledger::hold(tx, hold)?.remaining() - earmarked <= free)
 }

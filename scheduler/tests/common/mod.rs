@@ -1,6 +1,8 @@
 //! A small world: a market, a customer with money, owners with cars, and the cars' words.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod rows;
+
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;

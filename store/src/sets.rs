@@ -6,18 +6,16 @@
 
 use std::ops::Range;
 
+use crate::{AnyConnection, Id, Kind, Result};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text, Untyped};
 use diesel::sqlite::Sqlite;
-use store::{AnyConnection, Id, Kind};
-
-use crate::Result;
 
 /// Columns of equal length.
 #[derive(Default)]
-pub(crate) struct Set<'a>(Vec<(&'static str, Column<'a>)>);
+pub struct Set<'a>(Vec<(&'static str, Column<'a>)>);
 
 enum Column<'a> {
     Ids(Vec<[u8; 16]>),
@@ -37,15 +35,11 @@ impl<'a> Set<'a> {
         self
     }
 
-    pub(crate) fn ids<K: Kind>(
-        self,
-        name: &'static str,
-        ids: impl IntoIterator<Item = Id<K>>,
-    ) -> Self {
+    pub fn ids<K: Kind>(self, name: &'static str, ids: impl IntoIterator<Item = Id<K>>) -> Self {
         self.with(name, Column::Ids(ids.into_iter().map(|id| *id.as_bytes()).collect()))
     }
 
-    pub(crate) fn maybe_ids<K: Kind>(
+    pub fn maybe_ids<K: Kind>(
         self,
         name: &'static str,
         ids: impl Iterator<Item = Option<Id<K>>>,
@@ -53,19 +47,19 @@ impl<'a> Set<'a> {
         self.with(name, Column::MaybeIds(ids.map(|id| id.map(|id| *id.as_bytes())).collect()))
     }
 
-    pub(crate) fn bytes(self, name: &'static str, bytes: impl Iterator<Item = &'a [u8]>) -> Self {
+    pub fn bytes(self, name: &'static str, bytes: impl Iterator<Item = &'a [u8]>) -> Self {
         self.with(name, Column::Bytes(bytes.collect()))
     }
 
-    pub(crate) fn numbers(self, name: &'static str, numbers: impl Iterator<Item = i64>) -> Self {
+    pub fn numbers(self, name: &'static str, numbers: impl Iterator<Item = i64>) -> Self {
         self.with(name, Column::Numbers(numbers.collect()))
     }
 
-    pub(crate) fn integers(self, name: &'static str, numbers: impl Iterator<Item = i32>) -> Self {
+    pub fn integers(self, name: &'static str, numbers: impl Iterator<Item = i32>) -> Self {
         self.with(name, Column::Integers(numbers.collect()))
     }
 
-    pub(crate) fn maybe_numbers(
+    pub fn maybe_numbers(
         self,
         name: &'static str,
         numbers: impl Iterator<Item = Option<i64>>,
@@ -73,15 +67,11 @@ impl<'a> Set<'a> {
         self.with(name, Column::MaybeNumbers(numbers.collect()))
     }
 
-    pub(crate) fn texts(
-        self,
-        name: &'static str,
-        texts: impl IntoIterator<Item = &'a str>,
-    ) -> Self {
+    pub fn texts(self, name: &'static str, texts: impl IntoIterator<Item = &'a str>) -> Self {
         self.with(name, Column::Texts(texts.into_iter().collect()))
     }
 
-    pub(crate) fn maybe_texts(
+    pub fn maybe_texts(
         self,
         name: &'static str,
         texts: impl Iterator<Item = Option<&'a str>>,
@@ -89,16 +79,17 @@ impl<'a> Set<'a> {
         self.with(name, Column::MaybeTexts(texts.collect()))
     }
 
-    pub(crate) fn flags(self, name: &'static str, flags: impl Iterator<Item = bool>) -> Self {
+    pub fn flags(self, name: &'static str, flags: impl Iterator<Item = bool>) -> Self {
         self.with(name, Column::Flags(flags.collect()))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// No rows.
+    pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Runs a statement over the set, unless it is empty, and answers how many rows it changed.
-    pub(crate) fn execute(self, conn: &mut AnyConnection, sql: &str) -> Result<usize> {
+    pub fn execute(self, conn: &mut AnyConnection, sql: &str) -> Result<usize> {
         if self.is_empty() {
             return Ok(0);
         }
@@ -115,7 +106,7 @@ impl<'a> Set<'a> {
     }
 
     /// The rows of a query over the set; none if it is empty.
-    pub(crate) fn load<R>(self, conn: &mut AnyConnection, sql: &str) -> Result<Vec<R>>
+    pub fn load<R>(self, conn: &mut AnyConnection, sql: &str) -> Result<Vec<R>>
     where
         R: QueryableByName<Pg> + QueryableByName<Sqlite> + 'static,
     {
@@ -136,7 +127,7 @@ impl<'a> Set<'a> {
 
     /// Inserts the set into the columns of its names, and answers how many rows are new: all, but
     /// those that `conflict` lets be.
-    pub(crate) fn insert(
+    pub fn insert(
         self,
         conn: &mut AnyConnection,
         table: &'static str,
@@ -162,7 +153,7 @@ impl<'a> Set<'a> {
     }
 
     /// As PostgreSQL's binary format of COPY.
-    pub(crate) fn copy(&self) -> Vec<u8> {
+    pub fn copy(&self) -> Vec<u8> {
         let rows = self.len();
         let mut out = Vec::with_capacity(rows * self.0.len() * 20 + 32);
         out.extend_from_slice(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0");
@@ -177,7 +168,8 @@ impl<'a> Set<'a> {
         out
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// Rows.
+    pub fn len(&self) -> usize {
         self.0.first().map_or(0, |(_, column)| column.len())
     }
 
@@ -252,13 +244,13 @@ impl Column<'_> {
 }
 
 /// A statement with a set as one array for each column.
-pub(crate) struct Arrays<'a> {
+struct Arrays<'a> {
     sql: String,
     columns: Vec<(&'static str, Column<'a>)>,
 }
 
 /// A statement with a piece of a set as a list of values.
-pub(crate) struct Values<'s, 'a> {
+struct Values<'s, 'a> {
     sql: String,
     set: &'s Set<'a>,
     rows: Range<usize>,
@@ -328,6 +320,7 @@ statements! {
 }
 
 /// Sends a whole set to a table of PostgreSQL, whose columns it has in their order.
+#[macro_export]
 macro_rules! copy_into {
     ($conn:expr, $table:expr, $set:expr) => {{
         let bytes = $set.copy();
@@ -340,7 +333,6 @@ macro_rules! copy_into {
         diesel::prelude::ExecuteCopyFromDsl::execute(copy, $conn)
     }};
 }
-pub(crate) use copy_into;
 
 fn field(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
     // No field of ours is over two gigabytes.
@@ -351,7 +343,7 @@ fn field(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
 
 #[cfg(test)]
 mod tests {
-    use store::AccountId;
+    use crate::AccountId;
 
     use super::*;
 

@@ -1,0 +1,10 @@
+DROP TABLE attempt_report;
+DROP INDEX lease_due;
+CREATE INDEX lease_unsettled ON lease (market_id, state) WHERE state <> 'settled';
+ALTER TABLE lease DROP COLUMN evicted;
+ALTER TABLE lease DROP COLUMN pending_us;
+ALTER TABLE lease DROP COLUMN pending;
+ALTER TABLE lease DROP COLUMN paid_us;
+ALTER TABLE lease DROP COLUMN paid;
+ALTER TABLE lease DROP COLUMN due_at;
+ALTER TABLE lease DROP COLUMN attempt_id;
