@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use rand::RngCore;
+use scheduler::desk::Watch;
 use scheduler::embedded::{Blobs as FleetBlobs, Fleet};
 use scheduler::engine::Engine;
 use scheduler::fleet::{self, NewVehicle, Policy};
@@ -30,6 +31,7 @@ impl FleetBlobs for Blobs {
 pub struct Works {
     pub fleet: Fleet,
     engine: Engine,
+    watch: Watch,
 }
 
 impl Works {
@@ -46,6 +48,7 @@ impl Works {
         Ok(Self {
             fleet: Fleet::start(desk.clone(), blobs, Arc::new(pool)),
             engine: Engine::start(desk.clone(), node),
+            watch: desk.watch(),
         })
     }
 
@@ -53,6 +56,7 @@ impl Works {
     pub fn stop(self) {
         drop(self.fleet);
         self.engine.stop();
+        drop(self.watch);
     }
 }
 

@@ -23,7 +23,7 @@ pub struct NewVehicle {
 }
 
 /// A row of `vehicle`.
-#[derive(Clone, Debug, Queryable, QueryableByName)]
+#[derive(Clone, Debug, PartialEq, Queryable, QueryableByName)]
 #[diesel(table_name = vehicle)]
 pub struct VehicleRow {
     pub id: VehicleId,

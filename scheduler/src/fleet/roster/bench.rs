@@ -135,6 +135,7 @@ fn entry(n: u32, round: u64, groups: &[GroupId], at: Timestamp) -> Entry {
         eligible: dice % 10 != 1,
         let_out: dice % 10 == 2,
         note: 0,
+        mark: at,
     }
 }
 

@@ -64,6 +64,8 @@ pub struct Entry {
     pub let_out: bool,
     /// Whatever its keeper wants to remember of its word: told back, not looked at.
     pub note: u32,
+    /// The same for a moment, which is kept to the second.
+    pub mark: Timestamp,
 }
 
 /// Cars on offer with one reserve in one cell.

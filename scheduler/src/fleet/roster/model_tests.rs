@@ -94,6 +94,7 @@ proptest! {
                         eligible,
                         let_out,
                         note: u32::from(car),
+                        mark: now.plus_s(i64::from(car)),
                     };
                     roster.set(id(car), &entry);
                     model.insert(id(car), entry);

@@ -19,6 +19,7 @@ pub(super) struct Car {
     pub shelf: Option<std::num::NonZeroU32>,
     pub position: u32,
     pub note: u32,
+    pub mark_s: u32,
     pub group: u16,
     pub eligible: bool,
     pub let_out: bool,
@@ -41,6 +42,7 @@ impl Car {
             shelf: None,
             position: 0,
             note: 0,
+            mark_s: 0,
             group: 0,
             eligible: false,
             let_out: false,
@@ -56,6 +58,7 @@ impl Car {
         self.eligible = entry.eligible;
         self.let_out = entry.let_out;
         self.note = entry.note;
+        self.mark_s = seconds(entry.mark);
     }
 
     pub fn entry(&self) -> Entry {
@@ -67,6 +70,7 @@ impl Car {
             eligible: self.eligible,
             let_out: self.let_out,
             note: self.note,
+            mark: moment(self.mark_s),
         }
     }
 }

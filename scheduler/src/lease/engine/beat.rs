@@ -6,7 +6,7 @@ use vehicle::protocol::{AttemptState, Digest, Heartbeat, HeartbeatReply, Order, 
 use super::Glance;
 use super::note::note;
 use super::world::World;
-use crate::fleet::{Word, eligible};
+use crate::fleet::{VehicleRow, Word, eligible};
 use crate::lease::plan::{Next, Report, RunningAttempt, View, plan};
 use crate::lease::store::AttemptRow;
 use crate::{
@@ -18,13 +18,21 @@ use crate::{
 pub(crate) enum Served {
     Reply {
         reply: HeartbeatReply,
-        /// It has a lease now.
-        leased: bool,
+        /// None if it has a lease now.
+        idle: Option<Box<IdleCar>>,
     },
     /// No such vehicle, or it is retired.
     Unknown,
     /// It is to be told to this market.
     Elsewhere(String),
+}
+
+/// A car without a lease, as the rows have it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct IdleCar {
+    pub row: VehicleRow,
+    /// By the word that it came with.
+    pub eligible: bool,
 }
 
 /// How old a car's last word in a row may be before it is written again: a third of the timeout.
@@ -56,6 +64,11 @@ pub(super) fn idle_reply(config: &Config, beat: &Heartbeat, own: bool) -> Heartb
     }
 }
 
+/// The answer to a car that waits and reports of nothing.
+pub(crate) fn waiting_reply(config: &Config) -> HeartbeatReply {
+    HeartbeatReply { next_poll_ms: config.idle_poll_ms, order: None, vacate: None }
+}
+
 fn still_running(beat: &Heartbeat) -> bool {
     beat.attempt.as_ref().is_some_and(|report| !report.state.is_terminal())
 }
@@ -84,7 +97,11 @@ impl World<'_> {
             Some(lease) => self.serve(lease, verdict.is_ok(), own, beat)?,
             None => idle_reply(self.config, beat, own),
         };
-        Ok(Served::Reply { reply, leased: self.live.contains_key(&id) })
+        let waits = !self.live.contains_key(&id);
+        let car = self.cars.get(&id).filter(|_| waits);
+        let eligible = verdict.is_ok();
+        let idle = car.map(|car| Box::new(IdleCar { row: car.row.clone(), eligible }));
+        Ok(Served::Reply { reply, idle })
     }
 
     /// What of a car's word can be answered without a change. Only cars and live leases are loaded.
@@ -95,12 +112,14 @@ impl World<'_> {
         if let Some(lease) = self.live.get(&id).and_then(|lease| self.leases.find(*lease)) {
             return Glance::Market(lease.market_id.clone());
         }
-        let word = Word::new(id, self.now, eligible(&beat.telemetry, car.row.policy()));
+        let verdict = eligible(&beat.telemetry, car.row.policy());
+        let word = Word::new(id, self.now, verdict);
         if word.supersedes(car.word.as_ref(), refresh_us(self.config)) {
             return Glance::Market(car.market.clone());
         }
         let own = reported(beat).is_some_and(|it| self.reported.get(&it) == Some(&id));
-        Glance::Reply(idle_reply(self.config, beat, own))
+        let idle = Box::new(IdleCar { row: car.row.clone(), eligible: verdict.is_ok() });
+        Glance::Reply { reply: idle_reply(self.config, beat, own), idle }
     }
 
     /// Keeps the word if it is worth it.
