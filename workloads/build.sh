@@ -39,7 +39,7 @@ rust_flags=(--edition 2021 -C opt-level=2 -C panic=abort -C linker=rust-lld -C s
     --remap-path-prefix "$PWD=.")
 
 # Programs for the guest ABI, without a C library.
-for name in scenario/scenario video/video guest/examples/histogram; do
+for name in scenario/scenario video/video guest/examples/histogram bench/float bench/integer; do
     target="$name.wasm"
     [ "$name" = guest/examples/histogram ] && target=guest/examples/histogram_c.wasm
     zig cc -target wasm32-freestanding -mcpu=mvp+bulk_memory+sign_ext "${c_flags[@]}" \

@@ -91,6 +91,9 @@ pub struct Config {
     #[arg(long, env = "DRIVEWAY_SHARE_CAP", default_value_t = 100, value_name = "PERCENT",
           value_parser = clap::value_parser!(u32).range(1..=100))]
     pub share_cap: u32,
+    /// The program that looks at customers' programs, as `PROGRAM worker`; none: nobody does.
+    #[arg(skip = std::env::current_exe().ok())]
+    pub checker: Option<PathBuf>,
     #[arg(skip)]
     pub scheduler: scheduler::Config,
 }
@@ -111,6 +114,7 @@ impl Config {
             seal_ms: 2_000,
             statement_s: 3_600,
             share_cap: 100,
+            checker: None,
             scheduler: scheduler::Config::default(),
         }
     }

@@ -8,6 +8,7 @@ use scheduler::desk::Watch;
 use scheduler::embedded::{Blobs as FleetBlobs, Fleet};
 use scheduler::engine::Engine;
 use scheduler::fleet::{self, NewVehicle, Policy};
+use scheduler::job::Maker;
 use scheduler::{DataClass, Desk, PayIn, Purpose};
 use sha2::{Digest as _, Sha256};
 use store::{Amount, PartyId, Store, Tx, VehicleId};
@@ -26,12 +27,29 @@ impl FleetBlobs for Blobs {
     }
 }
 
+/// Where the maker of tasks finds and keeps blobs.
+impl scheduler::job::Files for Blobs {
+    fn get(&self, digest: &str) -> Result<Vec<u8>, String> {
+        Blobs::get(self, &Digest(digest.to_owned())).map_err(|error| error.to_string())
+    }
+
+    fn read_at(&self, digest: &str, from: u64, len: usize) -> Result<Vec<u8>, String> {
+        let digest = Digest(digest.to_owned());
+        self.get_range(&digest, from, len as u64).map_err(|error| error.to_string())
+    }
+
+    fn put(&self, bytes: &[u8]) -> Result<String, String> {
+        Blobs::put(self, bytes).map(|digest| digest.0).map_err(|error| error.to_string())
+    }
+}
+
 /// What works in this process beside HTTP. Dropped in this order: the cars leave the road, then
 /// the market closes.
 pub struct Works {
     pub fleet: Fleet,
     engine: Engine,
     watch: Watch,
+    _maker: Maker,
 }
 
 impl Works {
@@ -43,12 +61,14 @@ impl Works {
             args: vec!["worker".to_owned()],
             size: workers.max(1),
         })?;
+        let maker = Maker::start(desk.store().clone(), Arc::new(blobs.clone()));
         let blobs: Arc<dyn FleetBlobs> = Arc::new(blobs.clone());
         let node = desk.store().env().ids.id(desk.store().now());
         Ok(Self {
             fleet: Fleet::start(desk.clone(), blobs, Arc::new(pool)),
             engine: Engine::start(desk.clone(), node),
             watch: desk.watch(),
+            _maker: maker,
         })
     }
 

@@ -14,6 +14,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod ban;
 pub mod blobs;
 pub mod body;
 pub mod book;

@@ -39,6 +39,7 @@ pub fn routes(routes: &mut ServiceConfig<'_>) {
     crate::earnings::configure(routes);
     crate::payout::configure(routes);
     crate::market::configure(routes);
+    crate::ban::configure(routes);
     crate::book::configure(routes);
     crate::reports::configure(routes);
     crate::proof::configure(routes);

@@ -43,6 +43,7 @@ codes! {
     TokenExpired "token_expired" 401 "The access token has expired" "Log in again.";
     WrongCredentials "wrong_credentials" 401 "Wrong e-mail address or password" "Check both; they are not told apart on purpose.";
     WrongRole "wrong_role" 403 "Your role may not do this" "Use an account of the role that the documentation names.";
+    Banned "banned" 403 "The program or the account is banned" "`detail` says why; write to the operator if you think it is wrong.";
     TestDepositsDisabled "test_deposits_disabled" 403 "Test deposits are switched off" "Use a bank transfer, or start the server with --allow-test-deposits.";
     NotFound "not_found" 404 "There is no such thing" "Check the id; you only see what is yours.";
     NoProof "no_proof" 404 "There is no proof yet" "What is owed is stated and signed from time to time, at least every hour by default: ask again after the next time.";
@@ -53,6 +54,7 @@ codes! {
     Conflict "conflict" 409 "It was changed by another request at the same time" "Try again.";
     WrongState "wrong_state" 409 "Its state does not allow this" "Read it again and decide anew.";
     BodyTooLarge "body_too_large" 413 "The body is too large" "A JSON body may have 1 MiB, a blob 64 MiB.";
+    RangeNotSatisfiable "range_not_satisfiable" 416 "There are not so many bytes" "Ask for a range that begins before the end.";
     UnsupportedMediaType "unsupported_media_type" 415 "The body's media type is not taken here" "Send `Content-Type: application/json`.";
     InvalidBody "invalid_body" 422 "A field is not valid" "Correct the fields that `errors` points at.";
     IdempotencyKeyReused "idempotency_key_reused" 422 "This Idempotency-Key was used for another request" "Send a new key with new work; retry only with the same body. `errors` points at what differs.";
@@ -269,6 +271,7 @@ impl From<scheduler::Error> for Problem {
                 .detail(format!("The budget is {needed}, the wallet has {available} available."))
                 .at("/bid/budget", "above the wallet"),
             E::JobEnded => Self::new(Code::WrongState).detail("The job has ended."),
+            E::Banned(reason) => Self::new(Code::Banned).detail(reason),
             E::NotLeader | E::Busy => Self::new(Code::Unavailable),
             other => Self::internal(other),
         }

@@ -13,6 +13,7 @@ use scheduler::Desk;
 use store::Store;
 use utoipa_actix_web::AppExt;
 use utoipa_swagger_ui::SwaggerUi;
+use vehicle::{WorkerConfig, WorkerPool};
 
 use crate::app::AppState;
 use crate::blobs::Blobs;
@@ -43,7 +44,7 @@ pub fn start(config: &Config) -> anyhow::Result<Running> {
 
 /// Starts on a database that is open already, with its clock.
 pub fn start_on(store: Store, config: &Config) -> anyhow::Result<Running> {
-    let blobs = Blobs::in_folder(&config.data.data.join("blobs"))?;
+    let blobs = Blobs::with_rows(&config.data.data.join("blobs"), store.clone())?;
     let desk = Desk::new(store.clone(), config.scheduler.clone());
     let state = web::Data::new(AppState {
         store: store.clone(),
@@ -53,6 +54,7 @@ pub fn start_on(store: Store, config: &Config) -> anyhow::Result<Running> {
         desk: desk.clone(),
         quotes: tokio::sync::Semaphore::new(1),
         allow_test_deposits: config.allow_test_deposits,
+        checker: config.checker.clone().map(checker).transpose()?,
     });
     let transport = match &config.smtp_url {
         Some(url) => Transport::smtp(url).context("the relay's URL")?,
@@ -62,6 +64,12 @@ pub fn start_on(store: Store, config: &Config) -> anyhow::Result<Running> {
     let (addr, handle, http) = listen(state, config)?;
     let mailer = Mailer::start(store.clone(), transport, from)?;
     Ok(Running { addr, store, desk, blobs, handle, http, mailer })
+}
+
+/// Workers that look at programs before they are accepted, apart from those of cars.
+fn checker(executable: std::path::PathBuf) -> anyhow::Result<WorkerPool> {
+    let args = vec!["worker".to_owned()];
+    Ok(WorkerPool::new(WorkerConfig { executable, args, size: 1 })?)
 }
 
 impl Running {

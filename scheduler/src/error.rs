@@ -17,6 +17,9 @@ pub enum Error {
     BudgetAboveWallet { available: Amount, needed: Amount },
     #[error("the job has ended")]
     JobEnded,
+    /// The program or the customer is banned, and why.
+    #[error("banned: {0}")]
+    Banned(String),
     /// Another process leads the market.
     #[error("another process leads the market")]
     NotLeader,

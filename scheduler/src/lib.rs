@@ -1,9 +1,11 @@
 //! Who works for whom, when, and what follows from it for money.
 //!
 //! - [`fleet`]: vehicles, owners' policy and consent, presence, and the pure rule of eligibility.
+//! - [`ban`]: programs and customers that no car works for.
 //! - [`job`]: jobs, their bids and tasks; a job is accepted together with the hold on its budget.
 //! - [`market`]: the tick of a market: leader, book, clearing, choice of cars, leases.
 //! - [`lease`]: heartbeats, attempts, the end of a lease and its settlement.
+//! - [`assurance`]: results are compared before they are paid; what a car's past says of it.
 //! - [`desk`]: where a process takes its cars' polls.
 //! - [`engine`]: the loop that ticks and sweeps; [`embedded`]: cars that live in this process.
 //!
@@ -13,6 +15,8 @@
 
 #![deny(clippy::float_arithmetic)]
 
+pub mod assurance;
+pub mod ban;
 pub mod blob;
 pub mod config;
 pub mod desk;
@@ -29,6 +33,7 @@ pub use config::Config;
 pub use desk::Desk;
 pub use error::{Error, Result};
 pub use model::{
-    AttemptOutcome, DataClass, EndReason, JobState, LeaseState, LeftOut, NoCar, PayIn, Permits,
-    Purpose, Runtime, Stay, TaskState, Verdict,
+    AttemptOutcome, BanKind, ClaimState, DataClass, EndReason, Gather, JobReason, JobState,
+    LeaseState, LeftOut, NoCar, Pause, PayIn, Permits, Purpose, Runtime, Source, Stay, TaskState,
+    Verdict,
 };

@@ -85,6 +85,54 @@ words! {
         Failed = "failed",
         Cancelled = "cancelled",
     }
+    /// What becomes of running tasks while a job is paused.
+    Pause {
+        /// They run to their end.
+        Finish = "finish",
+        /// Their cars are told to leave.
+        Vacate = "vacate",
+    }
+    /// Why a job failed.
+    JobReason {
+        /// All tasks have ended and one that had to complete has failed.
+        TasksFailed = "tasks_failed",
+        /// The first tasks have failed by the program, and none completed.
+        ProgramFailsEverywhere = "program_fails_everywhere",
+        /// Its deadline passed, or its bid was in force no more.
+        Deadline = "deadline",
+        /// What is left of the budget does not reach for a lease.
+        Budget = "budget",
+        /// A task failed of a stage that another waits for.
+        StageFailed = "stage_failed",
+        /// A row names a blob that the customer did not store.
+        InputMissing = "input_missing",
+        /// A row or a template filled has more than 1 MiB, or the outputs that a task was to take
+        /// more than a blob may have.
+        InputTooLarge = "input_too_large",
+    }
+    /// What a ban is of.
+    BanKind {
+        /// By digest.
+        Program = "program",
+        /// By id.
+        Customer = "customer",
+    }
+    /// Where the inputs of a stage's tasks come from.
+    Source {
+        List = "list",
+        Template = "template",
+        /// The lines of a blob.
+        Rows = "rows",
+        /// What another stage put out.
+        Outputs = "outputs",
+    }
+    /// As what a task gets the outputs of other tasks.
+    Gather {
+        /// A tar of them, and a `manifest.json`.
+        Archive = "archive",
+        /// The manifest alone.
+        Manifest = "manifest",
+    }
     TaskState {
         Queued = "queued",
         Leased = "leased",
@@ -159,8 +207,18 @@ words! {
         CarChanged = "car_changed",
         /// An operator halted the region while the market cleared.
         Halted = "halted",
+        /// What the job waits for is a second result, and this owner's cars made the first.
+        AlreadyRan = "already_ran",
         /// Of the lanes that the job must have at once some found no car.
         BelowMinFill = "below_min_fill",
+    }
+    /// What was found of a result that a car named.
+    ClaimState {
+        Pending = "pending",
+        Right = "right",
+        Dissent = "dissent",
+        /// There was too little to compare it with.
+        Undecided = "undecided",
     }
     /// Whether an attempt is paid; `pending` until that is known.
     Verdict {

@@ -235,7 +235,7 @@ on_both_databases! {
             };
             order = world.report(car, &running, failed).order;
         }
-        assert_eq!(attempts, 1 + world.config.program_retries);
+        assert_eq!(attempts, 1 + scheduler::job::Extras::default().program_retries);
         assert_eq!(world.job(customer, id).row.state, JobState::Failed);
         assert_eq!(world.leases(), [("settled".into(), "no_work".into(), 600, 0)]);
         world.check();

@@ -394,6 +394,70 @@ table! {
         tasks_failed -> Integer,
         created_at -> BigInt,
         ended_at -> Nullable<BigInt>,
+        priority -> Integer,
+        program_retries -> Integer,
+        early_stop -> Integer,
+        program_failed -> Integer,
+        staged -> Bool,
+        pause -> Nullable<Text>,
+        banned -> Bool,
+        reason -> Nullable<Text>,
+        assurance -> Text,
+    }
+}
+
+table! {
+    job_stage (job_id, number) {
+        job_id -> Binary,
+        number -> Integer,
+        name -> Text,
+        runtime -> Text,
+        program -> Text,
+        source -> Text,
+        template -> Nullable<Text>,
+        rows_digest -> Nullable<Text>,
+        from_stage -> Nullable<Integer>,
+        gather -> Nullable<Text>,
+        per_task -> Nullable<Integer>,
+        allow_failed -> Bool,
+        first -> Integer,
+        tasks -> Integer,
+        made -> Integer,
+        made_bytes -> BigInt,
+        completed -> Integer,
+        failed -> Integer,
+        program_failed -> Integer,
+    }
+}
+
+table! {
+    small_blob (digest) {
+        digest -> Text,
+        content -> Binary,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    ban (kind, subject, banned_at) {
+        kind -> Text,
+        subject -> Text,
+        banned_at -> BigInt,
+        banned_by -> Binary,
+        reason -> Text,
+        until -> Nullable<BigInt>,
+        lifted_at -> Nullable<BigInt>,
+        lifted_by -> Nullable<Binary>,
+    }
+}
+
+table! {
+    program_check (digest, runtime) {
+        digest -> Text,
+        runtime -> Text,
+        admitted -> Bool,
+        message -> Text,
+        checked_at -> BigInt,
     }
 }
 
@@ -427,6 +491,11 @@ table! {
         car_failures -> Integer,
         program_failures -> Integer,
         last_error -> Nullable<Text>,
+        done -> Nullable<Integer>,
+        wanted -> Integer,
+        agreed -> Integer,
+        class_id -> Nullable<Text>,
+        verify_by -> Nullable<BigInt>,
     }
 }
 
@@ -582,6 +651,38 @@ table! {
     }
 }
 
+table! {
+    claim (attempt_id) {
+        attempt_id -> Binary,
+        task_id -> Binary,
+        vehicle_id -> Binary,
+        owner_id -> Binary,
+        class_id -> Text,
+        output -> Text,
+        state -> Text,
+        expected -> Nullable<Text>,
+        agreeing -> Nullable<Integer>,
+        claimed_at -> BigInt,
+        decided_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    reputation (vehicle_id) {
+        vehicle_id -> Binary,
+        right_count -> BigInt,
+        dissent -> BigInt,
+        failed -> BigInt,
+        lost -> BigInt,
+        recent -> Integer,
+        clean -> Integer,
+        rests -> Integer,
+        resting_until -> Nullable<BigInt>,
+        rest_reason -> Nullable<Text>,
+        changed_at -> BigInt,
+    }
+}
+
 allow_tables_to_appear_in_same_query!(
     account,
     asset,
@@ -589,6 +690,7 @@ allow_tables_to_appear_in_same_query!(
     attempt_report,
     availability,
     balance,
+    ban,
     bank_file,
     bid,
     blob,
@@ -596,6 +698,7 @@ allow_tables_to_appear_in_same_query!(
     block_head,
     block_span,
     cell_price,
+    claim,
     clearing,
     clearing_record,
     consent,
@@ -609,6 +712,7 @@ allow_tables_to_appear_in_same_query!(
     hold_event,
     idempotency,
     job,
+    job_stage,
     lease,
     ledger_transaction,
     liability_page,
@@ -622,10 +726,13 @@ allow_tables_to_appear_in_same_query!(
     period,
     period_event,
     presence,
+    program_check,
     region,
     region_halt,
+    reputation,
     settlement_record,
     signing_key,
+    small_blob,
     task,
     transaction_metadata,
     unplaced_fill,

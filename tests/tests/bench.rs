@@ -70,3 +70,18 @@ fn presence_is_measured_beside_a_map() {
     assert_eq!(told["runs"][0]["size"], 20_000, "{told}");
     assert!(told["runs"][0]["rss_mb"].as_f64().unwrap() < 100.0, "{told}");
 }
+
+#[test]
+fn the_sandbox_is_measured_beside_the_runtimes_with_nothing_on() {
+    let told = report(&bench(&Place::sqlite(), &["sandbox", "--quick"]));
+    assert_eq!(told["bench"], "sandbox");
+    let runs = told["runs"].as_array().unwrap();
+    let find = |name: &str| runs.iter().find(|run| run["name"] == name).unwrap();
+    for name in ["float", "integer", "digits"] {
+        assert!(find(name)["ratio"].as_f64().unwrap() > 0.2, "{told}");
+    }
+    for name in ["cold start", "warm start", "vacate"] {
+        let run = find(name);
+        assert!(run["p50_ms"].as_f64() <= run["p99_ms"].as_f64(), "{run}");
+    }
+}

@@ -25,6 +25,8 @@ pub(crate) const MAX_ACCOUNT: usize = 64 << 10;
 pub(crate) const MAX_PART: usize = 512 << 20;
 /// Bound of a compiled module on its way back.
 pub(crate) const MAX_COMPILED: usize = 64 << 20;
+/// CPU time that compiling a program may take, at most, milliseconds: bombs of 10 KB take seconds.
+pub(crate) const COMPILE_CPU_MS: u32 = 40_000;
 /// Bound of a failure's message, in bytes.
 pub(crate) const MAX_MESSAGE: usize = 1 << 10;
 

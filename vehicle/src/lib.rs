@@ -14,6 +14,8 @@
 //! serves under a hidden subcommand.
 
 pub mod agent;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod frame;
 pub mod pool;
 pub mod protocol;

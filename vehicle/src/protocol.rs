@@ -2,6 +2,7 @@
 //! carries the next order. Ids are TypeIDs in text (`lease_01h...`), opaque to the car.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -15,6 +16,21 @@ impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(hex::encode(Sha256::digest(bytes)))
+    }
+
+    /// The digest of what can be read, piece by piece.
+    ///
+    /// # Errors
+    /// What the reader says.
+    pub fn of_reader(reader: &mut impl io::Read) -> io::Result<Self> {
+        let mut hash = Sha256::new();
+        let mut piece = vec![0; 64 << 10];
+        loop {
+            match reader.read(&mut piece)? {
+                0 => return Ok(Self(hex::encode(hash.finalize()))),
+                n => hash.update(&piece[..n]),
+            }
+        }
     }
 }
 
@@ -118,12 +134,11 @@ impl AttemptReport {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AttemptUsage {
-    /// Units of fuel: weighted instructions of a WASM program. Exact when it ended by itself,
-    /// else as of its last word.
+    /// Units of fuel, as in [`Limits`]. Exact when it ended by itself, else as of its last word.
     pub fuel: u64,
     /// CPU time of the whole worker process, microseconds.
     pub cpu_us: i64,
-    /// The most memory at a time: of a WASM program its linear memory.
+    /// The most memory at a time: of a WASM program its linear memory; 0 for a model.
     pub peak_memory_bytes: u64,
 }
 
@@ -217,7 +232,7 @@ pub enum FailureCode {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
-    /// Units of the interpreter's fuel (WASM).
+    /// Units of fuel: weighted instructions of a WASM program; of a model, eight multiply-adds each.
     pub fuel: u64,
     pub cpu_ms: u32,
     pub wall_ms: u32,
@@ -227,7 +242,7 @@ pub struct Limits {
     pub host_calls: u64,
     /// Time between the word to leave and the kill.
     pub grace_ms: u32,
-    /// The same bits on every kind of CPU: NaNs are made canonical, which can more than double the
+    /// The same bits on every kind of CPU: NaNs are made canonical, which can take six times the
     /// time of float code. For results that are compared between cars.
     pub deterministic: bool,
 }

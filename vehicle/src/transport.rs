@@ -1,5 +1,8 @@
 //! How a car reaches the platform.
 
+use std::io::Write;
+use std::path::Path;
+
 use thiserror::Error;
 
 use crate::protocol::{Digest, Heartbeat, HeartbeatReply};
@@ -14,6 +17,19 @@ pub trait Transport: Send + Sync {
 
     /// Keeps a blob and says under which digest. Storing the same bytes twice is no error.
     fn store_blob(&self, bytes: &[u8]) -> Result<Digest, TransportError>;
+
+    /// Writes a blob piece by piece, for blobs larger than memory. One that does not know better
+    /// has it whole in memory.
+    fn fetch_blob_to(&self, digest: &Digest, into: &mut dyn Write) -> Result<(), TransportError> {
+        let bytes = self.fetch_blob(digest)?;
+        into.write_all(&bytes).map_err(TransportError::on_the_car)
+    }
+
+    /// Keeps what is in a file, as [`Self::store_blob`] does. One that does not know better has it
+    /// whole in memory.
+    fn store_file(&self, path: &Path) -> Result<Digest, TransportError> {
+        self.store_blob(&std::fs::read(path).map_err(TransportError::on_the_car)?)
+    }
 }
 
 /// Why a call did not succeed.
@@ -25,4 +41,11 @@ pub enum TransportError {
     /// The platform understood and said no: the same call will fail again.
     #[error("the platform refused: {0}")]
     Refused(String),
+}
+
+impl TransportError {
+    /// The car's own disk did not do what it was asked for: it may the next time.
+    pub fn on_the_car(error: std::io::Error) -> Self {
+        Self::Unreachable(format!("the car's storage: {error}"))
+    }
 }

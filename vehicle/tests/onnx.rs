@@ -135,12 +135,45 @@ fn what_fuel_cannot_bound_is_stopped() {
     let (code, message) = failure(&ended);
     assert_eq!(code, FailureCode::MemoryExceeded, "{message}");
 
-    let limits = Limits { cpu_ms: 500, memory_bytes: 2 << 30, ..tight() };
+    let limits = Limits { fuel: u64::MAX, cpu_ms: 500, memory_bytes: 2 << 30, ..tight() };
     let input = floats("(1, 1)", &[1.0]);
     let began = Instant::now();
     let ended = outcome(&pool.start(job(Runtime::Onnx, &model("heavy"), &input, limits)));
     assert_eq!(failure(&ended).0, FailureCode::CpuTimeExceeded);
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_model_that_has_too_little_fuel_is_not_begun() {
+    let pool = pool(1);
+    let limits = Limits { memory_bytes: 2 << 30, ..tight() };
+    let input = floats("(1, 1)", &[1.0]);
+    let began = Instant::now();
+    let ended = outcome(&pool.start(job(Runtime::Onnx, &model("heavy"), &input, limits)));
+    assert_eq!(failure(&ended).0, FailureCode::FuelExhausted);
+    assert!(failure(&ended).1.contains("units of fuel for this input"));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+
+    // 4 x 3 multiply-adds an item, and what the bias and the rest take: the same on each run.
+    let fuel = |items: usize| {
+        let input = floats(&format!("({items}, 4)"), &vec![1.0; items * 4]);
+        let ended = outcome(&pool.start(onnx("linear_free", &input)));
+        ended.usage.unwrap().fuel
+    };
+    assert_eq!(fuel(64), fuel(64));
+    assert!((96..400).contains(&fuel(64)), "{}", fuel(64));
+    assert_eq!(fuel(128), 2 * fuel(64));
+}
+
+#[test]
+fn programs_that_are_too_large_are_not_even_read() {
+    let pool = pool(1);
+    for (runtime, bytes) in [(Runtime::Wasm, (32 << 20) + 1), (Runtime::Onnx, (256 << 20) + 1)] {
+        let rejection = pool.check(runtime, &vec![0; bytes]).unwrap_err();
+        assert_eq!(rejection.code, FailureCode::ModuleTooLarge, "{}", rejection.message);
+    }
+    let job = job(Runtime::Wasm, &vec![0; (32 << 20) + 1], b"", tight());
+    assert_eq!(failure(&outcome(&pool.start(job))).0, FailureCode::ModuleTooLarge);
 }
 
 #[test]
@@ -167,4 +200,53 @@ fn it_leaves_between_items() {
     let ended = outcome(&run);
     assert_eq!(ended.outcome, Outcome::Vacated);
     assert!(ended.usage.is_some(), "it left by itself");
+}
+
+/// A field of a protocol buffer that has bytes in it.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![number << 3 | 2];
+    let mut rest = bytes.len();
+    while rest >= 0x80 {
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
+    out.extend(bytes);
+    out
+}
+
+/// A model around a graph's nodes.
+fn around(nodes: &[u8]) -> Vec<u8> {
+    field(7, nodes)
+}
+
+#[test]
+fn graphs_that_are_bombs_are_refused() {
+    let pool = pool(1);
+    let relu = |n: usize| {
+        let (from, to) = (format!("x{n}"), format!("x{}", n + 1));
+        let node = [field(1, from.as_bytes()), field(2, to.as_bytes()), field(4, b"Relu")];
+        field(1, &node.concat())
+    };
+    let long: Vec<u8> = (0..20_001).flat_map(relu).collect();
+    // An operator in whose attribute is a graph, in which is an operator, and so on.
+    let mut deep = Vec::new();
+    for _ in 0..2_000 {
+        let attribute = [field(1, b"then_branch"), field(6, &deep)].concat();
+        deep = field(1, &[field(4, b"If"), field(5, &attribute)].concat());
+    }
+    // A tensor that says it has 2^62 values, and none of them.
+    let dims = [vec![0x08], vec![0x80; 8], vec![0x40], vec![0x10, 1]].concat();
+    let huge = [field(5, &[dims, field(8, b"w")].concat()), relu(0)].concat();
+    let cases = [
+        ("long", around(&long), FailureCode::ModuleTooLarge),
+        ("deep", around(&deep), FailureCode::InvalidProgram),
+        ("huge", around(&huge), FailureCode::InvalidProgram),
+    ];
+    for (name, bytes, expected) in cases {
+        let began = Instant::now();
+        let rejection = pool.check(Runtime::Onnx, &bytes).unwrap_err();
+        assert_eq!(rejection.code, expected, "{name}: {}", rejection.message);
+        assert!(began.elapsed() < Duration::from_secs(10), "{name}: {:?}", began.elapsed());
+    }
 }

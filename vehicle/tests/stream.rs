@@ -9,11 +9,15 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use common::{failure, job, outcome, pool, tight};
-use vehicle::protocol::{FailureCode, Limits, Runtime};
-use vehicle::{Input, Outcome};
+use vehicle::protocol::{
+    AttemptState, Digest, FailureCode, Gear, Heartbeat, HeartbeatReply, Limits, Order, Runtime,
+    Telemetry,
+};
+use vehicle::{Agent, Input, Outcome, Transport, TransportError};
 
 /// A file of so many MiB in a folder that goes when the test ends.
 struct Big(PathBuf);
@@ -93,4 +97,82 @@ fn input_and_output_larger_than_its_memory_pass_through() {
     job.limits.output_bytes = (300 << 20) - 1;
     let ended = outcome(&pool.start(job));
     assert_eq!(failure(&ended).0, FailureCode::OutputExceeded);
+}
+
+/// A platform that has its blobs on a disk.
+struct Disk {
+    program: Vec<u8>,
+    input: PathBuf,
+    order: Order,
+    /// Digest and size of what was stored, and how the attempt ended.
+    stored: Mutex<Option<(Digest, u64)>>,
+    ended: Mutex<Option<AttemptState>>,
+}
+
+impl Transport for Disk {
+    fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply, TransportError> {
+        let state = heartbeat.attempt.as_ref().map(|report| report.state.clone());
+        *self.ended.lock().unwrap() = state.filter(AttemptState::is_terminal);
+        Ok(HeartbeatReply { next_poll_ms: 50, order: Some(self.order.clone()), vacate: None })
+    }
+
+    fn fetch_blob(&self, digest: &Digest) -> Result<Vec<u8>, TransportError> {
+        assert_eq!(*digest, self.order.program, "the input is not for memory");
+        Ok(self.program.clone())
+    }
+
+    fn store_blob(&self, _: &[u8]) -> Result<Digest, TransportError> {
+        panic!("the output is not for memory");
+    }
+
+    fn fetch_blob_to(&self, _: &Digest, into: &mut dyn Write) -> Result<(), TransportError> {
+        std::io::copy(&mut File::open(&self.input).unwrap(), into).unwrap();
+        Ok(())
+    }
+
+    fn store_file(&self, path: &Path) -> Result<Digest, TransportError> {
+        let digest = Digest::of_reader(&mut File::open(path).unwrap()).unwrap();
+        let size = fs::metadata(path).unwrap().len();
+        *self.stored.lock().unwrap() = Some((digest.clone(), size));
+        Ok(digest)
+    }
+}
+
+#[test]
+fn an_agent_passes_them_on_from_file_to_file() {
+    let big = Big::new("driveway-test-agent-big", 100);
+    let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests");
+    let program = fs::read(guests.join("upper.wasm")).unwrap();
+    let limits = Limits { output_bytes: 100 << 20, ..Limits::default() };
+    let order = Order {
+        lease_id: "lease_1".into(),
+        attempt_id: "a".into(),
+        runtime: Runtime::Wasm,
+        program: Digest::of(&program),
+        input: Digest::of_reader(&mut File::open(&big.0).unwrap()).unwrap(),
+        checkpoint: None,
+        limits: Limits { memory_bytes: 64 << 20, ..limits },
+    };
+    let input = big.0.clone();
+    let (stored, ended) = (Mutex::default(), Mutex::default());
+    let disk = Disk { program, input, order, stored, ended };
+    let mut agent = Agent::new(Arc::new(pool(1)));
+    let parked = Telemetry {
+        gear: Some(Gear::P),
+        vehicle_speed: Some(0.0),
+        driver_seat_occupied: Some(false),
+        ..Telemetry::default()
+    };
+    let began = Instant::now();
+    while disk.ended.lock().unwrap().is_none() {
+        let wait = agent.poll(&disk, &parked, began.elapsed().as_micros() as i64);
+        std::thread::sleep(Duration::from_micros(wait.clamp(0, 20_000).unsigned_abs()));
+        assert!(began.elapsed() < common::PATIENCE);
+    }
+    let (digest, size) = disk.stored.lock().unwrap().clone().unwrap();
+    assert_eq!(size, 100 << 20);
+    let ended = disk.ended.lock().unwrap().clone().unwrap();
+    assert!(matches!(ended, AttemptState::Completed { output, .. } if output == digest));
+    let own = peak_kib("self").unwrap();
+    assert!(own < 64 << 10, "the agent had {own} KiB");
 }

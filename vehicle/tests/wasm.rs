@@ -70,6 +70,66 @@ fn hostile_programs_end_in_their_typed_failure() {
             TableExceeded,
         ),
         (
+            "table bomb in the declaration",
+            module(&format!("{memory} {run} (table 4000000000 funcref)")),
+            TableExceeded,
+        ),
+        (
+            "more tables than there are",
+            module(&format!("{memory} {run} {}", "(table 1 funcref)".repeat(5))),
+            MemoryExceeded,
+        ),
+        (
+            "recursion through a table",
+            module(&format!(
+                r#"{memory} (table 1 funcref) (elem (i32.const 0) $r) (type $t (func))
+                (func $r (call_indirect (type $t) (i32.const 0)) (call $n)) (func $n)
+                (func (export "run") (result i32) (call $r) (i32.const 0))"#
+            )),
+            StackExceeded,
+        ),
+        (
+            "recursion in the start function",
+            module(&format!("{memory} {run} (func $s (call $s) (call $n)) (func $n) (start $s)")),
+            StackExceeded,
+        ),
+        (
+            "memory.copy loop",
+            guest(
+                "(loop $l (memory.copy (i32.const 0) (i32.const 1) (i32.const 65535)) (br $l))
+                 (i32.const 0)",
+            ),
+            FuelExhausted,
+        ),
+        (
+            "data outside of the memory",
+            module(&format!(r#"{memory} {run} (data (i32.const 65535) "ab")"#)),
+            Trap,
+        ),
+        (
+            "log storm",
+            guest(
+                "(loop $l (drop (call $log (i32.const 0) (i32.const 60000))) (br $l)) (i32.const 0)",
+            ),
+            FuelExhausted,
+        ),
+        ("log outside", guest("(call $log (i32.const 60000) (i32.const 60000))"), Trap),
+        (
+            "metric outside",
+            guest("(call $metric (i32.const -1) (i32.const 2) (i64.const 0))"),
+            Trap,
+        ),
+        (
+            "a memory of the host's",
+            module(&format!(r#"(import "driveway" "memory" (memory 1)) {run}"#)),
+            InvalidProgram,
+        ),
+        (
+            "mistyped start",
+            module(&format!(r#"{memory} (func (export "_start") (param i32))"#)),
+            InvalidProgram,
+        ),
+        (
             "recursion",
             module(&format!(
                 r#"{memory} (func $r (param i64) (result i64)

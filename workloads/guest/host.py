@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import wasmtime
 from wasmtime import Func, FuncType, ValType
 
-I32, F32 = ValType.i32(), ValType.f32()
+I32, I64, F32 = ValType.i32(), ValType.i64(), ValType.f32()
 INTERFACE = {
     "input_len": ([], [I32]),
     "input_read": ([I32, I32, I32], [I32]),
@@ -21,6 +21,8 @@ INTERFACE = {
     "checkpoint": ([I32, I32], [I32]),
     "resume_len": ([], [I32]),
     "resume_read": ([I32, I32, I32], [I32]),
+    "log": ([I32, I32], [I32]),
+    "metric": ([I32, I32, I64], [I32]),
 }
 PLENTY = 1 << 62
 
@@ -33,6 +35,8 @@ class Attempt:
     trap: str | None = None
     output: bytearray = field(default_factory=bytearray)
     checkpoint: bytes | None = None
+    log: bytearray = field(default_factory=bytearray)
+    metrics: dict[str, int] = field(default_factory=dict)
     progress: list[float] = field(default_factory=list)
     polls: int = 0
     host_calls: int = 0
@@ -99,6 +103,14 @@ class Program:
             a.output += part
             return n
 
+        def log(ptr: int, n: int) -> int:
+            a.log += copy_out(ptr, n)
+            return n
+
+        def metric(ptr: int, n: int, value: int) -> int:
+            a.metrics[copy_out(ptr, n).decode()] = value
+            return 0
+
         def should_yield() -> int:
             a.polls += 1
             return int(yield_at is not None and a.polls >= yield_at)
@@ -118,6 +130,8 @@ class Program:
             "checkpoint": checkpoint,
             "resume_len": lambda: len(resume),
             "resume_read": lambda off, ptr, n: copy_in(resume, off, ptr, n),
+            "log": log,
+            "metric": metric,
         }
 
         def counted(call):

@@ -4,10 +4,13 @@ use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 use sha2::{Digest as _, Sha256};
+use store::Store;
 use tokio::runtime::Runtime;
 use vehicle::protocol::Digest;
 
@@ -38,6 +41,8 @@ struct Inner {
     objects: Box<dyn ObjectStore>,
     /// Drives the store for callers that are not async. Taken when the last clone goes.
     runtime: Option<Runtime>,
+    /// Where inputs are that the platform made: in rows, for they are small and many.
+    rows: Option<Store>,
 }
 
 impl Drop for Inner {
@@ -52,6 +57,15 @@ impl Drop for Inner {
 impl Blobs {
     /// Blobs as files in this folder, made if missing. A stored blob is on the disk.
     pub fn in_folder(folder: &FilePath) -> Result<Self, BlobError> {
+        Self::open(folder, None)
+    }
+
+    /// As [`Self::in_folder`]; small blobs that are in rows of this database are found too.
+    pub fn with_rows(folder: &FilePath, rows: Store) -> Result<Self, BlobError> {
+        Self::open(folder, Some(rows))
+    }
+
+    fn open(folder: &FilePath, rows: Option<Store>) -> Result<Self, BlobError> {
         std::fs::create_dir_all(folder)?;
         let objects = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -59,7 +73,7 @@ impl Blobs {
             .thread_name("blobs")
             .enable_all()
             .build()?;
-        Ok(Self(Arc::new(Inner { objects: Box::new(objects), runtime: Some(runtime) })))
+        Ok(Self(Arc::new(Inner { objects: Box::new(objects), runtime: Some(runtime), rows })))
     }
 
     /// The bytes, for callers on a thread of their own.
@@ -92,9 +106,49 @@ impl Blobs {
     pub async fn read(&self, digest: &Digest) -> Result<Bytes, BlobError> {
         match self.0.objects.get(&path(digest)).await {
             Ok(found) => Ok(found.bytes().await?),
-            Err(object_store::Error::NotFound { .. }) => Err(BlobError::NotFound),
+            Err(object_store::Error::NotFound { .. }) => self.read_small(digest).await,
             Err(error) => Err(error.into()),
         }
+    }
+
+    async fn read_small(&self, digest: &Digest) -> Result<Bytes, BlobError> {
+        let Some(store) = self.0.rows.clone() else { return Err(BlobError::NotFound) };
+        let digest = digest.0.clone();
+        let look = move || store.read(|tx| scheduler::blob::small(tx, &digest));
+        let found = tokio::task::spawn_blocking(look).await.map_err(std::io::Error::other)?;
+        let found = found.map_err(std::io::Error::other)?;
+        found.map(Bytes::from).ok_or(BlobError::NotFound)
+    }
+
+    /// The bytes piece by piece, as they come.
+    pub async fn stream(
+        &self,
+        digest: &Digest,
+    ) -> Result<BoxStream<'static, Result<Bytes, BlobError>>, BlobError> {
+        match self.0.objects.get(&path(digest)).await {
+            Ok(found) => Ok(found.into_stream().map_err(BlobError::from).boxed()),
+            Err(object_store::Error::NotFound { .. }) => {
+                let bytes = self.read_small(digest).await?;
+                Ok(futures_util::stream::once(async move { Ok(bytes) }).boxed())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Up to `len` bytes from `from`, none at the end, for callers on a thread of their own.
+    pub fn get_range(&self, digest: &Digest, from: u64, len: u64) -> Result<Vec<u8>, BlobError> {
+        self.block_on(async move |blobs| {
+            let size = match blobs.0.objects.head(&path(digest)).await {
+                Ok(meta) => meta.size,
+                Err(object_store::Error::NotFound { .. }) => return Err(BlobError::NotFound),
+                Err(error) => return Err(error.into()),
+            };
+            let range = from.min(size)..from.saturating_add(len).min(size);
+            if range.is_empty() {
+                return Ok(Vec::new());
+            }
+            Ok(blobs.0.objects.get_range(&path(digest), range).await?.to_vec())
+        })
     }
 
     /// Takes the bytes of `digest` piece by piece. Nothing is visible before

@@ -4,7 +4,8 @@ use std::io::Read;
 
 use clap::{Args, Subcommand};
 use garde::Validate;
-use store::Amount;
+use scheduler::{BanKind, ban};
+use store::{Amount, PartyId};
 
 use super::{Answer, Failure, print_json};
 use crate::config::DataConfig;
@@ -17,6 +18,41 @@ pub enum Command {
     CreateUser(CreateUser),
     /// Add a currency or a credit to count in; it never changes then.
     AddAsset(AddAsset),
+    /// Ban a program or a customer: cars that work for it leave within seconds.
+    Ban(Ban),
+    /// Lift a ban.
+    Unban(Unban),
+}
+
+#[derive(Args)]
+pub struct Ban {
+    #[command(flatten)]
+    data: DataConfig,
+    /// `program` or `customer`.
+    #[arg(value_parser = ban_kind)]
+    kind: BanKind,
+    /// A program's SHA-256, or a customer's id.
+    subject: String,
+    /// The customer is told.
+    #[arg(long)]
+    reason: String,
+    /// For so many hours; until it is lifted if not named.
+    #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(i64).range(1..=87_600))]
+    hours: Option<i64>,
+}
+
+#[derive(Args)]
+pub struct Unban {
+    #[command(flatten)]
+    data: DataConfig,
+    /// `program` or `customer`.
+    #[arg(value_parser = ban_kind)]
+    kind: BanKind,
+    subject: String,
+}
+
+fn ban_kind(word: &str) -> Result<BanKind, String> {
+    BanKind::parse(word).ok_or_else(|| "program or customer".to_owned())
 }
 
 #[derive(Args)]
@@ -58,6 +94,8 @@ impl Command {
         let asked = match self {
             Self::CreateUser(asked) => asked,
             Self::AddAsset(asked) => return asked.run(json),
+            Self::Ban(asked) => return asked.run(json),
+            Self::Unban(asked) => return asked.run(json),
         };
         let party = asked.create()?;
         match json {
@@ -65,6 +103,45 @@ impl Command {
             false => println!("{} {}", party.id, party.email),
         }
         Ok(Answer::Done)
+    }
+}
+
+impl Ban {
+    fn run(self, json: bool) -> Result<Answer, Failure> {
+        let Self { data, kind, subject, reason, hours } = self;
+        let store = data.open()?;
+        let done = store.write(|tx| {
+            let until = hours.map(|hours| tx.now.plus_s(hours * 3_600));
+            ban::impose(tx, PartyId::NIL, &ban::NewBan { kind, subject, reason, until })
+        });
+        let row = done.map_err(refused)?;
+        match json {
+            true => print_json(&crate::ban::Ban::from(row))?,
+            false => println!("{} {} is banned", row.kind, row.subject),
+        }
+        Ok(Answer::Done)
+    }
+}
+
+impl Unban {
+    fn run(self, json: bool) -> Result<Answer, Failure> {
+        let Self { data, kind, subject } = self;
+        let store = data.open()?;
+        let done = store.write(|tx| ban::lift(tx, PartyId::NIL, kind, &subject));
+        done.map_err(refused)?;
+        match json {
+            true => print_json(&serde_json::json!({ "lifted": subject }))?,
+            false => println!("{kind} {subject} is no longer banned"),
+        }
+        Ok(Answer::Done)
+    }
+}
+
+fn refused(error: scheduler::Error) -> Failure {
+    match error {
+        scheduler::Error::Invalid { .. } => Failure::Usage(error.to_string()),
+        scheduler::Error::NotFound(_) => Failure::Refused(error.to_string()),
+        error => Failure::Other(error.into()),
     }
 }
 

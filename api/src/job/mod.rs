@@ -1,8 +1,13 @@
 //! Jobs: a program, its inputs, and a bid with a budget.
 
+mod act;
+mod archive;
+mod assurance;
 mod bid;
 mod model;
 mod program;
+mod results;
+mod stages;
 
 use ::store::{JobId, LeaseId};
 use actix_web::http::StatusCode;
@@ -22,6 +27,8 @@ pub use model::{Job, Lease, NewBid, NewJob, Task};
 pub fn configure(routes: &mut ServiceConfig<'_>) {
     routes.service(submit).service(list).service(show).service(tasks).service(leases);
     routes.service(cancel).service(bid::show).service(bid::change);
+    routes.service(act::pause).service(act::resume).service(act::clone);
+    routes.service(results::results).service(results::attempts).service(archive::archive);
 }
 
 /// Submit a job
@@ -32,6 +39,8 @@ pub fn configure(routes: &mut ServiceConfig<'_>) {
     params(("Idempotency-Key" = String, Header, description = "A new random key for new work.")),
     responses(
         (status = 201, description = "The job.", body = Job),
+        (status = 403, description = "`banned`: the program, or your account.", body = ProblemBody,
+            content_type = "application/problem+json"),
         (status = 422, description = "A field is not valid, a blob is missing or the budget is \
             above the wallet; nothing was stored or held.", body = ProblemBody,
             content_type = "application/problem+json"),
@@ -45,10 +54,10 @@ async fn submit(
 ) -> Result<HttpResponse> {
     let party = customer.party;
     let Body { value, fingerprint } = body;
-    let new = value.into_domain()?;
-    program::check(&app, party, &new).await?;
+    let mut new = value.into_domain()?;
+    program::check(&app, party, &mut new).await?;
     key.once(&app.store, party, fingerprint, StatusCode::CREATED, move |tx| {
-        let id = scheduler::job::submit(tx, party, &new)?;
+        let id = scheduler::job::submit_with(tx, party, &new.job, &new.extras)?;
         Ok(Job::from(scheduler::job::load(tx, party, id)?))
     })
     .await
@@ -82,7 +91,8 @@ async fn show(app: App, customer: Customer, id: web::Path<JobId>) -> Result<Http
 
 /// List a job's tasks
 ///
-/// By number. A completed task names its output: get it at `/v1/blobs/{digest}`.
+/// By number. A completed task names its output: get it at `/v1/blobs/{digest}`. Tasks of arrays and
+/// of stages appear as they are made.
 #[utoipa::path(operation_id = "list_job_tasks", tag = "jobs", security(("bearer" = [])),
     params(("id" = String, Path, description = "The job."), PageQuery),
     responses((status = 200, description = "A page of tasks.", body = Page<Task>)))]

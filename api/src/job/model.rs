@@ -1,14 +1,15 @@
 //! Jobs on the wire.
 
 use garde::Validate;
-use scheduler::job::{JobView, TaskView};
+use scheduler::job::{Extras, JobView, TaskView};
 use scheduler::lease::LeaseView;
-use scheduler::{DataClass, Purpose, Runtime};
+use scheduler::{DataClass, Pause, Purpose, Runtime};
 use serde::{Deserialize, Serialize};
 use store::{Amount, JobId, LeaseId, Timestamp};
 use utoipa::ToSchema;
 
-use crate::blobs::parse_digest;
+use super::assurance::{Assurance, Verification};
+use super::stages::{Array, NewStage, Stage, digest, digests};
 use crate::money::Money;
 use crate::problem::{Code, Problem, Result};
 
@@ -22,12 +23,16 @@ pub struct NewJob {
     #[garde(length(max = 64))]
     #[schema(example = "us")]
     pub market: String,
+    /// May be left out if there are `stages`.
+    #[serde(default)]
     #[garde(skip)]
-    #[schema(value_type = String, example = "wasm", pattern = "^(wasm|onnx)$")]
-    pub runtime: Runtime,
-    /// SHA-256 of the program, stored with `PUT /v1/blobs/{digest}`.
+    #[schema(value_type = Option<String>, example = "wasm", pattern = "^(wasm|onnx)$")]
+    pub runtime: Option<Runtime>,
+    /// SHA-256 of the program, stored with `PUT /v1/blobs/{digest}`. May be left out if there are
+    /// `stages`.
+    #[serde(default)]
     #[garde(skip)]
-    pub program: String,
+    pub program: Option<String>,
     /// `inference`, `simulation` or `video`: owners consent by purpose.
     #[garde(skip)]
     #[schema(value_type = String, example = "simulation")]
@@ -36,9 +41,40 @@ pub struct NewJob {
     #[garde(skip)]
     #[schema(value_type = String, example = "synthetic")]
     pub data_class: DataClass,
-    /// SHA-256 of each task's input.
-    #[garde(length(min = 1))]
-    pub inputs: Vec<String>,
+    /// SHA-256 of each task's input, at most 10,000 in all. A job has `inputs`, an `array` or
+    /// `stages`.
+    #[serde(default)]
+    #[garde(inner(length(min = 1)))]
+    pub inputs: Option<Vec<String>>,
+    /// Up to a million tasks, told in a few words.
+    #[serde(default)]
+    #[garde(dive)]
+    pub array: Option<Array>,
+    /// Stages with programs of their own, of which one may wait for another: map, then reduce.
+    #[serde(default)]
+    #[garde(dive)]
+    #[schema(max_items = 16)]
+    pub stages: Vec<NewStage>,
+    /// Which of your own jobs goes first where prices are equal, 9 before 0.
+    #[serde(default)]
+    #[garde(range(min = 0, max = 9))]
+    #[schema(minimum = 0, maximum = 9, default = 0)]
+    pub priority: i32,
+    /// How often a task is tried again when its program failed. What cars fail is tried again at
+    /// our cost.
+    #[serde(default = "one")]
+    #[garde(range(min = 0, max = 5))]
+    #[schema(minimum = 0, maximum = 5, default = 1)]
+    pub program_retries: i32,
+    /// The job ends when so many tasks have failed by the program and none completed; 0: never.
+    #[serde(default = "ten")]
+    #[garde(range(min = 0, max = 1_000_000))]
+    #[schema(minimum = 0, maximum = 1_000_000, default = 10)]
+    pub early_stop: i32,
+    /// How far results are compared before they are paid; `none` if not named.
+    #[serde(default)]
+    #[garde(skip)]
+    pub assurance: Assurance,
     #[garde(dive)]
     pub bid: NewBid,
 }
@@ -93,29 +129,71 @@ fn one() -> i32 {
     1
 }
 
+fn ten() -> i32 {
+    10
+}
+
 fn yes() -> bool {
     true
 }
 
+/// A job as the scheduler takes it.
+pub struct Submission {
+    pub job: scheduler::job::NewJob,
+    pub extras: Extras,
+}
+
 impl NewJob {
-    pub fn into_domain(self) -> Result<scheduler::job::NewJob> {
-        let digest = |text: &str, pointer: String| match parse_digest(text) {
-            Some(digest) => Ok(digest.0),
-            None => Err(Problem::new(Code::InvalidBody)
-                .at(pointer, "a SHA-256 in 64 lower-case hexadecimal digits")),
+    /// The rows of arrays are not counted yet: each array of rows has 1 task.
+    pub fn into_domain(self) -> Result<Submission> {
+        let refuse = |at: &str, why: &str| Problem::new(Code::InvalidBody).at(at, why);
+        let ways = [self.inputs.is_some(), self.array.is_some(), !self.stages.is_empty()];
+        if ways.iter().filter(|way| **way).count() != 1 {
+            return Err(refuse(
+                "/inputs",
+                "one of inputs, array and stages, with one task at least",
+            ));
+        }
+        let mut stages = Vec::new();
+        for (n, stage) in self.stages.into_iter().enumerate() {
+            stages.push(stage.into_domain(&format!("/stages/{n}"))?);
+        }
+        let first = stages.first();
+        let runtime = self.runtime.or(first.map(|stage| stage.runtime));
+        let runtime = runtime.ok_or_else(|| refuse("/runtime", "wasm or onnx"))?;
+        let program = match (self.program, first) {
+            (Some(program), None) => digest(&program, "/program")?,
+            (None, Some(first)) => first.program.clone(),
+            (None, None) => return Err(refuse("/program", "a SHA-256 of a stored blob")),
+            (Some(_), Some(_)) => return Err(refuse("/program", "each stage names its own")),
         };
-        let inputs = self.inputs.iter().enumerate();
-        let inputs = inputs.map(|(n, text)| digest(text, format!("/inputs/{n}")));
-        Ok(scheduler::job::NewJob {
-            program: digest(&self.program, "/program".to_owned())?,
-            inputs: inputs.collect::<Result<_>>()?,
+        if let Some(array) = self.array {
+            stages.push(scheduler::job::NewStage {
+                name: "tasks".to_owned(),
+                runtime,
+                program: program.clone(),
+                inputs: array.into_domain("/array")?,
+                allow_failed: false,
+            });
+        }
+        let job = scheduler::job::NewJob {
+            program,
+            inputs: digests(&self.inputs.unwrap_or_default(), "/inputs")?,
             name: self.name,
             market: self.market,
-            runtime: self.runtime,
+            runtime,
             purpose: self.purpose,
             data_class: self.data_class,
+            assurance: self.assurance.into(),
             bid: self.bid.into_domain()?,
-        })
+        };
+        let extras = Extras {
+            priority: self.priority,
+            program_retries: self.program_retries,
+            early_stop: self.early_stop,
+            stages,
+        };
+        Ok(Submission { job, extras })
     }
 }
 
@@ -150,10 +228,24 @@ pub struct Job {
     runtime: Runtime,
     /// `active`, `completed`, `failed` or `cancelled`.
     state: &'static str,
+    /// While it is paused: `finish` or `vacate`, what becomes of running tasks.
+    #[schema(value_type = Option<String>)]
+    paused: Option<Pause>,
+    /// Your account or one of its programs is banned: it stands still.
+    banned: bool,
+    /// Why it failed: `tasks_failed`, `program_fails_everywhere`, `deadline`, `budget`,
+    /// `stage_failed`, `input_missing` or `input_too_large`.
+    reason: Option<&'static str>,
+    priority: i32,
+    program_retries: i32,
+    early_stop: i32,
+    /// None of a job of `inputs`; an `array` is one.
+    stages: Vec<Stage>,
     #[schema(value_type = String)]
     purpose: Purpose,
     #[schema(value_type = String)]
     data_class: DataClass,
+    assurance: Assurance,
     tasks: TaskCounts,
     pub(super) bid: Bid,
     /// What was paid of the budget.
@@ -167,10 +259,10 @@ pub struct Job {
 }
 
 #[derive(Serialize, ToSchema)]
-struct TaskCounts {
-    total: i32,
-    completed: i32,
-    failed: i32,
+pub(super) struct TaskCounts {
+    pub total: i32,
+    pub completed: i32,
+    pub failed: i32,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -190,7 +282,7 @@ pub struct Bid {
 
 impl From<JobView> for Job {
     fn from(view: JobView) -> Self {
-        let JobView { row, bid, asset, spent, held } = view;
+        let JobView { row, bid, asset, spent, held, stages } = view;
         let money = |amount: Amount| Money::new(amount, &asset);
         let list = |text: &str| {
             text.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()
@@ -201,8 +293,16 @@ impl From<JobView> for Job {
             market: row.market_id,
             runtime: row.runtime,
             state: row.state.as_str(),
+            paused: row.pause,
+            banned: row.banned,
+            reason: row.reason.map(|reason| reason.as_str()),
+            priority: row.priority,
+            program_retries: row.program_retries,
+            early_stop: row.early_stop,
+            stages: stages.iter().map(|stage| Stage::new(stage, &stages)).collect(),
             purpose: row.purpose,
             data_class: row.data_class,
+            assurance: row.assurance.into(),
             tasks: TaskCounts {
                 total: row.tasks,
                 completed: row.tasks_completed,
@@ -235,11 +335,13 @@ pub struct Task {
     input: String,
     output: Option<String>,
     last_error: Option<String>,
+    verification: Verification,
 }
 
 impl From<TaskView> for Task {
     fn from(task: TaskView) -> Self {
         Self {
+            verification: Verification::from(&task),
             number: task.number,
             state: task.state.as_str(),
             input: task.input,

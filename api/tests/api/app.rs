@@ -94,7 +94,7 @@ impl TestApp {
         let counted = self.db.store.read(|tx| {
             Ok::<_, store::Error>(count!(tx: account ledger_transaction entry hold hold_event party
                 party_profile payout_account blob deposit bank_file payout idempotency outbox
-                vehicle consent presence job bid task lease attempt clearing region_halt fee_rate))
+                vehicle consent presence job bid task lease attempt clearing region_halt fee_rate job_stage small_blob ban program_check))
         });
         counted.unwrap()
     }

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod app;
+mod assurance;
 mod cli;
 mod explain;
+mod jobs;
 mod mail;
 mod market;
 mod refusals;

@@ -28,12 +28,23 @@ const ROUTES: &[&str] = &[
     "GET /v1/jobs/{id}/bid",
     "PATCH /v1/jobs/{id}/bid",
     "POST /v1/jobs/{id}/cancel",
+    "POST /v1/jobs/{id}/pause",
+    "POST /v1/jobs/{id}/resume",
+    "POST /v1/jobs/{id}/clone",
+    "GET /v1/jobs/{id}/results",
+    "GET /v1/jobs/{id}/archive",
+    "GET /v1/jobs/{id}/tasks/{number}/attempts",
+    "POST /v1/bans",
+    "GET /v1/bans",
+    "DELETE /v1/bans/{kind}/{subject}",
     "POST /v1/vehicles",
     "GET /v1/vehicles",
     "POST /v1/vehicles/heartbeat",
     "GET /v1/vehicles/{id}",
     "PATCH /v1/vehicles/{id}",
     "GET /v1/vehicles/{id}/market",
+    "GET /v1/vehicles/{id}/reputation",
+    "GET /v1/dissents",
     "PUT /v1/vehicles/{id}/consents/{purpose}/{data_class}",
     "DELETE /v1/vehicles/{id}/consents/{purpose}/{data_class}",
     "GET /v1/earnings",
@@ -137,7 +148,7 @@ fn the_specification_names_every_route() {
     for (name, operation) in &operations {
         let (method, path) = name.split_once(' ').unwrap();
         let id = "job_01h455vb4pex5vsknk084sn02q";
-        let path = path.replace("{id}", id);
+        let path = path.replace("{id}", id).replace("{number}", "0");
         let client = app.client(None);
         let ask = client.ask(method.parse().unwrap(), &path, &Value::Null);
         let answer = client.send(&ask);

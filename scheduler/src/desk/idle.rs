@@ -4,7 +4,7 @@
 //! What is remembered may be wrong for a while: an owner's change made through another process is
 //! seen when the car's word is next looked at in the rows, after a third of the heartbeat timeout at
 //! most. That is harmless, for a lease is made and served from rows alone. What must not be missed is
-//! a lease that waits for the car: those are read from the rows several times a second
+//! a lease: those that live are read from the rows several times a second
 //! ([`Desk::watch`](super::Desk::watch)), and while they are not, nothing is answered from here.
 
 use std::collections::HashSet;
@@ -18,7 +18,7 @@ use crate::fleet::VehicleRow;
 use crate::fleet::roster::{Entry, Group, Level, Roster, Times};
 use crate::{Config, Permits, Stay};
 
-/// What waits may have been read this long ago, microseconds.
+/// Leases may have been read this long ago, microseconds.
 const FRESH_US: i64 = 1_000_000;
 
 pub(super) struct Idle {
@@ -29,7 +29,7 @@ pub(super) struct Idle {
 
 struct State {
     roster: Roster,
-    /// Cars that a lease waited for when it was last read, and when that was.
+    /// Cars with a lease when that was last read, and when that was.
     called: HashSet<VehicleId>,
     read_at: Option<Timestamp>,
 }
@@ -81,7 +81,7 @@ impl Idle {
             permits: Permits::default(),
         };
         let Some(group) = state.roster.group(&group) else { return };
-        // Called while the rows were read: it had better look again.
+        // It got a lease since its rows were read.
         if state.called.contains(&row.id) {
             return;
         }
@@ -104,7 +104,7 @@ impl Idle {
         self.lock().roster.remove(id);
     }
 
-    /// Cars that a lease waits for, as the rows have it at `at`.
+    /// Cars with a lease, as the rows have it at `at`.
     pub fn called(&self, cars: HashSet<VehicleId>, at: Timestamp) {
         let mut state = self.lock();
         for id in &cars {
@@ -129,12 +129,19 @@ impl Idle {
     }
 }
 
-/// A word in 32 bits. Two words that are taken for one delay the look at the rows, no more.
+/// A word in 32 bits, without the noise of its sensors. Two words that are taken for one delay the
+/// look at the rows, no more.
 fn digest(telemetry: &Telemetry) -> u32 {
+    let plain = Telemetry {
+        // Up: a charge above a floor of whole percents is never taken for one at it.
+        soc: telemetry.soc.map(f32::ceil),
+        module_temp_max: telemetry.module_temp_max.map(f32::round),
+        ..telemetry.clone()
+    };
     let mut hasher = DefaultHasher::new();
-    match postcard::to_allocvec(telemetry) {
+    match postcard::to_allocvec(&plain) {
         Ok(bytes) => bytes.hash(&mut hasher),
-        Err(_) => format!("{telemetry:?}").hash(&mut hasher),
+        Err(_) => format!("{plain:?}").hash(&mut hasher),
     }
     hasher.finish() as u32
 }

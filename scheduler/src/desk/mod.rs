@@ -87,7 +87,7 @@ impl Desk {
         idle.knows(id, beat, store.now()).then(|| waiting_reply(config))
     }
 
-    /// Starts to look several times a second which cars a lease waits for.
+    /// Starts to look several times a second which cars have a lease.
     pub fn watch(&self) -> Watch {
         Watch::start(self.clone())
     }

@@ -1,4 +1,4 @@
-//! Reads, again and again, which cars a lease waits for: whoever placed it, this process or another.
+//! Reads, again and again, which cars have a lease: whoever placed it, this process or another.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use diesel::prelude::*;
-use store::schema::{lease, market};
+use store::schema::lease;
 use store::{Tx, VehicleId};
 
 use super::Desk;
@@ -47,7 +47,7 @@ impl Drop for Watch {
 fn run(desk: &Desk, (stopped, changed): &(Mutex<bool>, Condvar)) {
     loop {
         if let Err(error) = desk.look_for_leases() {
-            tracing::error!(%error, "cannot see which cars a lease waits for");
+            tracing::error!(%error, "cannot see which cars have a lease");
         }
         let guard = stopped.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = changed.wait_timeout_while(guard, PAUSE, |stopped| !*stopped);
@@ -70,13 +70,10 @@ impl Desk {
     }
 }
 
-/// Cars whose lease is offered. The last condition is for SQLite, which takes the index only then.
+/// Cars with a live lease: one that began through another process is not to be missed either.
 fn load_called(tx: &mut Tx<'_>) -> Result<HashSet<VehicleId>> {
-    let markets: Vec<String> = market::table.select(market::id).load(tx.conn)?;
     let rows: Vec<VehicleId> = lease::table
-        .filter(lease::market_id.eq_any(markets))
-        .filter(lease::state.eq(LeaseState::Offered))
-        .filter(lease::state.ne(LeaseState::Settled))
+        .filter(lease::state.eq(LeaseState::Offered).or(lease::state.eq(LeaseState::Running)))
         .select(lease::vehicle_id)
         .load(tx.conn)?;
     Ok(rows.into_iter().collect())

@@ -3,28 +3,40 @@
 use std::collections::BTreeSet;
 
 use diesel::prelude::*;
-use store::schema::{blob, hardware_class, market, region};
+use store::schema::{hardware_class, market, region};
 use store::{Amount, PartyId, Tx};
 
-use super::{BidChange, NewBid, NewJob};
+use super::{BidChange, Extras, Inputs, MAX_ARRAY, MAX_TEMPLATE, NewBid, NewJob, NewStage};
 use crate::fleet::MAX_PRICE;
 use crate::{Error, Result};
 
-/// Most tasks of one job.
+/// Most inputs of one job that are named one by one.
 pub const MAX_TASKS: usize = 10_000;
 /// Most lanes of one bid.
 pub const MAX_LANES: i32 = 100_000;
 
 /// Checks every field and answers the market's asset.
-pub(super) fn check(tx: &mut Tx<'_>, customer: PartyId, new: &NewJob) -> Result<String> {
+pub(super) fn check(
+    tx: &mut Tx<'_>,
+    customer: PartyId,
+    new: &NewJob,
+    extras: &Extras,
+) -> Result<String> {
+    check_extras(extras)?;
     if new.name.trim().is_empty() || new.name.chars().count() > 200 {
         return Err(Error::invalid("/name", "1 to 200 characters"));
     }
-    if new.inputs.is_empty() || new.inputs.len() > MAX_TASKS {
+    let listed = listed(new, extras).count();
+    if (extras.stages.is_empty() && listed == 0) || listed > MAX_TASKS {
         return Err(Error::invalid("/inputs", format!("1 to {MAX_TASKS} inputs, one a task")));
     }
+    if !new.assurance.is_valid() {
+        let why = "spot_check of more than 0 to 100 %, quorum of 2 to 5 results";
+        return Err(Error::invalid("/assurance", why));
+    }
     let asset = check_quote(tx, &new.market, &new.bid)?;
-    check_blobs(tx, customer, new)?;
+    check_blobs(tx, customer, new, extras)?;
+    check_bans(tx, customer, new, extras)?;
     Ok(asset)
 }
 
@@ -92,13 +104,59 @@ fn check_places(tx: &mut Tx<'_>, market: &str, bid: &NewBid) -> Result<String> {
     Ok(asset)
 }
 
-fn check_blobs(tx: &mut Tx<'_>, customer: PartyId, new: &NewJob) -> Result<()> {
-    let digests: BTreeSet<&String> = new.inputs.iter().chain([&new.program]).collect();
-    for digest in digests {
-        let known: i64 = blob::table.find((digest, customer)).count().get_result(tx.conn)?;
-        if known == 0 {
-            return Err(Error::UnknownBlob(digest.clone()));
-        }
+fn check_extras(extras: &Extras) -> Result<()> {
+    if !(0..=9).contains(&extras.priority) {
+        return Err(Error::invalid("/priority", "0 to 9"));
     }
-    Ok(())
+    if !(0..=5).contains(&extras.program_retries) {
+        return Err(Error::invalid("/program_retries", "0 to 5"));
+    }
+    if !(0..=MAX_ARRAY).contains(&extras.early_stop) {
+        return Err(Error::invalid("/early_stop", format!("0 to {MAX_ARRAY}")));
+    }
+    let long = |stage: &NewStage| match &stage.inputs {
+        Inputs::Template { text, .. } => text.len() > MAX_TEMPLATE,
+        _ => false,
+    };
+    match extras.stages.iter().any(long) {
+        true => Err(Error::invalid("/stages", format!("a template has {MAX_TEMPLATE} bytes"))),
+        false => Ok(()),
+    }
+}
+
+/// The inputs that are named one by one.
+fn listed<'a>(new: &'a NewJob, extras: &'a Extras) -> impl Iterator<Item = &'a String> {
+    let of_stages = extras.stages.iter().flat_map(|stage| match &stage.inputs {
+        Inputs::List(list) => list.as_slice(),
+        _ => &[],
+    });
+    new.inputs.iter().chain(of_stages)
+}
+
+fn programs<'a>(new: &'a NewJob, extras: &'a Extras) -> impl Iterator<Item = &'a String> {
+    [&new.program].into_iter().chain(extras.stages.iter().map(|stage| &stage.program))
+}
+
+fn check_blobs(tx: &mut Tx<'_>, customer: PartyId, new: &NewJob, extras: &Extras) -> Result<()> {
+    let rows = extras.stages.iter().filter_map(|stage| match &stage.inputs {
+        Inputs::Template { rows, .. } => rows.as_ref(),
+        Inputs::Rows { digest, .. } => Some(digest),
+        _ => None,
+    });
+    let named = listed(new, extras).chain(programs(new, extras)).chain(rows);
+    let digests: BTreeSet<&str> = named.map(String::as_str).collect();
+    let known = crate::blob::known(tx, customer, &digests)?;
+    match digests.iter().find(|digest| !known.contains(**digest)) {
+        Some(missing) => Err(Error::UnknownBlob((*missing).to_owned())),
+        None => Ok(()),
+    }
+}
+
+fn check_bans(tx: &mut Tx<'_>, customer: PartyId, new: &NewJob, extras: &Extras) -> Result<()> {
+    let mut subjects = vec![customer.to_string()];
+    subjects.extend(programs(new, extras).cloned());
+    match crate::ban::find(tx, &subjects)? {
+        Some(ban) => Err(Error::Banned(ban.reason)),
+        None => Ok(()),
+    }
 }

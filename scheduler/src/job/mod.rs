@@ -1,13 +1,25 @@
 //! Jobs: a program, its inputs, and a standing bid with a budget.
 
+mod act;
+pub mod archive;
 mod check;
+mod make;
+mod rows;
+mod stage;
 mod store;
 mod view;
 
+pub use act::{CloneChange, clone_of, pause, resume};
 pub(crate) use check::check_quote;
+pub use make::{Files, Made, Maker, make};
+pub use rows::{BadRow, RowCounter};
+pub use stage::{
+    Extras, Inputs, MAX_ARRAY, MAX_STAGES, MAX_TEMPLATE, NewStage, StageRow, load_stages,
+};
+pub(crate) use stage::{Tally, end_of, fails_everywhere};
 pub use store::{BidRow, JobRow, NewBid, NewJob, TaskRow};
 pub(crate) use store::{load_bid, load_job, split_list};
-pub use view::{JobView, TaskView, list, load, tasks};
+pub use view::{AttemptView, JobView, ResultView, TaskView, attempts, list, load, results, tasks};
 
 use ::store::schema::job;
 use ::store::{Amount, JobId, PartyId, Timestamp, Tx};
@@ -24,10 +36,36 @@ use crate::{Error, JobState, Result};
 /// [`Error::Invalid`] with the field that is wrong, [`Error::UnknownBlob`],
 /// [`Error::BudgetAboveWallet`].
 pub fn submit(tx: &mut Tx<'_>, customer: PartyId, new: &NewJob) -> Result<JobId> {
-    let asset = check::check(tx, customer, new)?;
+    submit_with(tx, customer, new, &Extras::default())
+}
+
+/// As [`submit`], with what a job may say beside inputs and bid. Tasks of arrays and of stages that
+/// wait are counted here and made later, so that a million of them are accepted at once.
+///
+/// # Errors
+/// As [`submit`], and [`Error::Banned`].
+pub fn submit_with(
+    tx: &mut Tx<'_>,
+    customer: PartyId,
+    new: &NewJob,
+    extras: &Extras,
+) -> Result<JobId> {
+    let asset = check::check(tx, customer, new, extras)?;
     let id: JobId = tx.id();
+    let stages = stage::plan_stages(id, &extras.stages);
+    let stages = if extras.stages.is_empty() { vec![] } else { stages? };
+    let tasks = match stages.is_empty() {
+        true => i32::try_from(new.inputs.len()).unwrap_or(i32::MAX),
+        false => stages.iter().map(|row| row.tasks).sum(),
+    };
     let hold = store::hold_budget(tx, customer, id, &asset, new.bid.budget)?;
-    store::insert(tx, customer, id, hold, new)?;
+    store::insert(tx, customer, id, hold, new, extras, tasks)?;
+    stage::insert_stages(tx, &stages)?;
+    for (row, stage) in stages.iter().zip(&extras.stages) {
+        if let Inputs::List(inputs) = &stage.inputs {
+            store::insert_tasks(tx, id, row.first, inputs)?;
+        }
+    }
     Ok(id)
 }
 
@@ -42,7 +80,7 @@ pub fn cancel(tx: &mut Tx<'_>, customer: PartyId, id: JobId) -> Result<()> {
     match owned(load_job(tx, id)?, customer)?.state {
         JobState::Cancelled => Ok(()),
         JobState::Completed | JobState::Failed => Err(Error::JobEnded),
-        JobState::Active => end_jobs(tx, &market, &[id], JobState::Cancelled),
+        JobState::Active => end_jobs(tx, &market, &[id], JobState::Cancelled, None),
     }
 }
 

@@ -2,11 +2,12 @@
 
 use diesel::prelude::*;
 use store::schema::{bid, job, task};
-use store::{
-    Amount, AnyConnection, AttemptId, BidId, HoldId, JobId, PartyId, TaskId, Timestamp, Tx,
-};
+use store::sets::Set;
+use store::{Amount, AttemptId, BidId, HoldId, JobId, PartyId, TaskId, Timestamp, Tx};
 
-use crate::{DataClass, Error, JobState, Purpose, Result, Runtime, TaskState};
+use super::stage::Extras;
+use crate::assurance::Assurance;
+use crate::{DataClass, Error, JobReason, JobState, Pause, Purpose, Result, Runtime, TaskState};
 
 /// What a customer asks for.
 #[derive(Clone, Debug)]
@@ -20,6 +21,7 @@ pub struct NewJob {
     pub data_class: DataClass,
     /// One task for each: digests of the inputs' blobs.
     pub inputs: Vec<String>,
+    pub assurance: Assurance,
     pub bid: NewBid,
 }
 
@@ -65,6 +67,34 @@ pub struct JobRow {
     pub tasks_failed: i32,
     pub created_at: Timestamp,
     pub ended_at: Option<Timestamp>,
+    /// Order among its customer's own jobs, 0 to 9, 9 first.
+    pub priority: i32,
+    /// How often its program may fail on a task before the task has failed, 0 to 5.
+    pub program_retries: i32,
+    /// So many tasks failed by the program and none completed: it stops. 0: never.
+    pub early_stop: i32,
+    /// Of the failed tasks, those that failed by the program.
+    pub program_failed: i32,
+    /// Its tasks are told by rows of `job_stage`.
+    pub staged: bool,
+    pub pause: Option<Pause>,
+    /// Its customer or one of its programs is banned.
+    pub banned: bool,
+    /// Why it failed.
+    pub reason: Option<JobReason>,
+    pub assurance: Assurance,
+}
+
+impl JobRow {
+    /// Whether cars may be given its tasks.
+    pub fn goes(&self) -> bool {
+        self.state == JobState::Active && self.pause.is_none() && !self.banned
+    }
+
+    /// Whether cars that run its tasks are to leave.
+    pub fn called_off(&self) -> bool {
+        self.state != JobState::Active || self.banned || self.pause == Some(Pause::Vacate)
+    }
 }
 
 /// A row of `bid`.
@@ -85,9 +115,8 @@ pub struct BidRow {
 }
 
 /// A row of `task`.
-#[derive(Clone, Debug, PartialEq, Queryable, QueryableByName, Insertable)]
+#[derive(Clone, Debug, PartialEq, Queryable, QueryableByName)]
 #[diesel(table_name = task)]
-#[diesel(treat_none_as_default_value = false)]
 pub struct TaskRow {
     pub id: TaskId,
     pub job_id: JobId,
@@ -100,6 +129,16 @@ pub struct TaskRow {
     pub car_failures: i32,
     pub program_failures: i32,
     pub last_error: Option<String>,
+    /// Its number among the job's completed tasks in order of completion, from 1.
+    pub done: Option<i32>,
+    /// Results that must name the same output; 0 until a car has named the first.
+    pub wanted: i32,
+    /// Results that named the output that was accepted; 0 if that was the only one.
+    pub agreed: i32,
+    /// Hardware class of the first result: the others are of the same.
+    pub class_id: Option<String>,
+    /// When the wait for a further result is over; none: it does not wait for one.
+    pub verify_by: Option<Timestamp>,
 }
 
 /// A list in a text column.
@@ -138,6 +177,8 @@ pub(super) fn insert(
     id: JobId,
     hold: HoldId,
     new: &NewJob,
+    extras: &Extras,
+    tasks: i32,
 ) -> Result<()> {
     diesel::insert_into(job::table)
         .values((
@@ -151,14 +192,19 @@ pub(super) fn insert(
             job::data_class.eq(new.data_class),
             job::state.eq(JobState::Active),
             job::hold_id.eq(hold),
-            job::tasks.eq(i32::try_from(new.inputs.len()).unwrap_or(i32::MAX)),
+            job::tasks.eq(tasks),
             job::tasks_completed.eq(0),
             job::tasks_failed.eq(0),
             job::created_at.eq(tx.now),
+            job::priority.eq(extras.priority),
+            job::program_retries.eq(extras.program_retries),
+            job::early_stop.eq(extras.early_stop),
+            job::staged.eq(!extras.stages.is_empty()),
+            job::assurance.eq(new.assurance.to_string()),
         ))
         .execute(tx.conn)?;
     insert_bid(tx, id, &new.bid)?;
-    insert_tasks(tx, id, &new.inputs)
+    insert_tasks(tx, id, 0, &new.inputs)
 }
 
 fn insert_bid(tx: &mut Tx<'_>, job_id: JobId, new: &NewBid) -> Result<()> {
@@ -195,38 +241,24 @@ pub(super) fn update_bid(
     Ok(())
 }
 
-/// Rows a statement: well under both databases' limits of bound values.
-const CHUNK: usize = 500;
-
-fn insert_tasks(tx: &mut Tx<'_>, job_id: JobId, inputs: &[String]) -> Result<()> {
-    let rows: Vec<TaskRow> = inputs
-        .iter()
-        .zip(0..)
-        .map(|(input, number)| TaskRow {
-            id: tx.id(),
-            job_id,
-            number,
-            input: input.clone(),
-            state: TaskState::Queued,
-            resume_attempt: None,
-            checkpoint: None,
-            output: None,
-            car_failures: 0,
-            program_failures: 0,
-            last_error: None,
-        })
-        .collect();
-    for chunk in rows.chunks(CHUNK) {
-        // A batch is rendered per backend.
-        match tx.conn {
-            AnyConnection::Postgres(conn) => {
-                diesel::insert_into(task::table).values(chunk).execute(conn)?
-            }
-            AnyConnection::Sqlite(conn) => {
-                diesel::insert_into(task::table).values(chunk).execute(conn)?
-            }
-        };
-    }
+/// Puts tasks with these inputs into the queue, numbered from `first`.
+pub(super) fn insert_tasks(
+    tx: &mut Tx<'_>,
+    job_id: JobId,
+    first: i32,
+    inputs: &[String],
+) -> Result<()> {
+    let ids: Vec<TaskId> = inputs.iter().map(|_| tx.id()).collect();
+    let zeros = || inputs.iter().map(|_| 0);
+    Set::default()
+        .ids("id", ids)
+        .ids("job_id", inputs.iter().map(|_| job_id))
+        .integers("number", inputs.iter().zip(first..).map(|(_, number)| number))
+        .texts("input", inputs.iter().map(String::as_str))
+        .texts("state", inputs.iter().map(|_| TaskState::Queued.as_str()))
+        .integers("car_failures", zeros())
+        .integers("program_failures", zeros())
+        .insert(tx.conn, "task", "")?;
     Ok(())
 }
 

@@ -20,6 +20,8 @@ pub(super) struct View {
     pub evicted: bool,
     /// The job has not ended.
     pub job_active: bool,
+    /// It has ended, or its customer or an operator wants it to stand still at once.
+    pub called_off: bool,
     pub attempt: Option<RunningAttempt>,
     /// What the car says, if it is about an attempt.
     pub report: Option<Report>,
@@ -128,7 +130,7 @@ fn must_stop(view: &View) -> Option<VacateReason> {
     if !view.eligible {
         return Some(VacateReason::NotEligible);
     }
-    if !view.job_active {
+    if view.called_off {
         return Some(VacateReason::Cancelled);
     }
     if view.ends_at.is_some_and(|ends_at| view.now >= ends_at) {
@@ -185,14 +187,21 @@ fn plan_ended(
             ..close
         };
     }
-    // The customer gave the job up while the car worked: billed up to now, whatever it left.
-    let gave_up = !view.job_active
-        && matches!(close.outcome, AttemptOutcome::Vacated | AttemptOutcome::Checkpointed);
+    // The customer gave the job up while the car worked: billed up to now, whatever it left. One
+    // that only stands still goes on from what was left.
+    let gave_up = match close.outcome {
+        AttemptOutcome::Vacated => view.called_off,
+        AttemptOutcome::Checkpointed => !view.job_active,
+        _ => false,
+    };
     if gave_up {
         close = Close {
             outcome: AttemptOutcome::Cancelled,
             blob: None,
-            reason: "cancelled by the customer".to_owned(),
+            reason: match view.job_active {
+                true => "the job was paused or banned".to_owned(),
+                false => "cancelled by the customer".to_owned(),
+            },
             ..close
         };
     }

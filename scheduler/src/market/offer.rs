@@ -10,6 +10,7 @@ use super::halt::halted_regions;
 use super::leader::{Reign, observe};
 use super::supply::{IdleCar, ask, cell_of};
 use super::{CellKey, CellRef};
+use crate::assurance::load_resting;
 use crate::fleet::{VehicleRow, load_permits, load_presence};
 use crate::{Config, LeaseState, Permits, Result};
 
@@ -127,8 +128,12 @@ fn on_offer(
     if halted_regions(tx, market)?.contains(&row.region_id) {
         return no("region_halted");
     }
+    if load_resting(tx)?.contains(&row.id) {
+        return no("resting");
+    }
     Ok(Ok(IdleCar {
         id: row.id,
+        owner: row.owner_id,
         region: row.region_id,
         class: row.class_id,
         permits,

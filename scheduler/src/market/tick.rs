@@ -15,7 +15,7 @@ use super::place::{Placement, choose_cars};
 use super::snapshot::{Snapshot, load_snapshot};
 use crate::lease::engine::end_jobs;
 use crate::lease::{NewLease, insert_leases};
-use crate::{Config, Error, JobState, LeaseState, Result};
+use crate::{Config, Error, JobReason, JobState, LeaseState, Result};
 
 /// What a tick did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub fn commit(store: &Store, config: &Config, draft: Draft) -> Result<TickReport
                 exhausted.push(*job);
             }
         }
-        end_jobs(tx, &reign.row.id, &exhausted, JobState::Failed)?;
+        end_jobs(tx, &reign.row.id, &exhausted, JobState::Failed, Some(JobReason::Budget))?;
         report.exhausted = exhausted.len();
         if open.book.bids.is_empty() && open.left_out.is_empty() {
             return Ok(report);

@@ -4,6 +4,8 @@ mod mind;
 #[cfg(test)]
 mod mind_tests;
 
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,7 +161,7 @@ impl Agent {
                 metered_us: run.metered_us(),
             };
         };
-        let state = conclude(&ended.outcome, ended.metered_us, |bytes| store(transport, bytes));
+        let state = conclude(&ended.outcome, ended.metered_us, transport);
         let state = match state {
             Ok(state) => state,
             Err(_) if self.store_tries + 1 < STORE_TRIES => {
@@ -190,6 +192,19 @@ impl Agent {
         Ok(())
     }
 
+    /// The input goes to a file: it may be larger than memory.
+    fn fetch_input(&self, transport: &dyn Transport, digest: &Digest) -> Result<Input, String> {
+        let file = persist(digest, "input", || {
+            let kept = self.pool.scratch().map_err(TransportError::on_the_car)?;
+            let file = File::options().write(true).open(kept.path());
+            let mut file = file.map_err(TransportError::on_the_car)?;
+            transport.fetch_blob_to(digest, &mut file)?;
+            let read = File::open(kept.path()).and_then(|mut file| Digest::of_reader(&mut file));
+            Ok((kept, read.map_err(TransportError::on_the_car)?))
+        })?;
+        Ok(Input::Kept(file))
+    }
+
     fn gather(&self, transport: &dyn Transport, order: &Order) -> Result<Job, String> {
         let program = match self.pool.cached_program(&order.program) {
             Some(program) => program,
@@ -199,7 +214,7 @@ impl Agent {
                 program
             }
         };
-        let input = fetch(transport, &order.input, "input")?;
+        let input = self.fetch_input(transport, &order.input)?;
         let checkpoint = match &order.checkpoint {
             Some(digest) => Some(fetch(transport, digest, "checkpoint")?),
             None => None,
@@ -208,11 +223,22 @@ impl Agent {
             runtime: order.runtime,
             program,
             digest: order.program.clone(),
-            input: Input::Bytes(input),
+            input,
             seed: seed(order),
             checkpoint,
             limits: order.limits.clone(),
         })
+    }
+}
+
+/// Stores what is in a file; the platform must have understood the same bytes.
+fn store_file(transport: &dyn Transport, path: &Path) -> Result<Digest, TransportError> {
+    let file = File::open(path).and_then(|mut file| Digest::of_reader(&mut file));
+    let digest = file.map_err(TransportError::on_the_car)?;
+    if transport.store_file(path)? == digest {
+        Ok(digest)
+    } else {
+        Err(TransportError::Refused("it stored the blob under another digest".into()))
     }
 }
 
@@ -223,10 +249,23 @@ fn seed(order: &Order) -> Digest {
 
 /// Fetches a blob and verifies it.
 fn fetch(transport: &dyn Transport, digest: &Digest, what: &str) -> Result<Vec<u8>, String> {
+    persist(digest, what, || {
+        let bytes = transport.fetch_blob(digest)?;
+        let came = Digest::of(&bytes);
+        Ok((bytes, came))
+    })
+}
+
+/// Calls `try_once` until it brings the blob, is refused, or has failed too often.
+fn persist<T>(
+    digest: &Digest,
+    what: &str,
+    try_once: impl Fn() -> Result<(T, Digest), TransportError>,
+) -> Result<T, String> {
     let mut last = None;
     for _ in 0..FETCH_TRIES {
-        match transport.fetch_blob(digest) {
-            Ok(bytes) if Digest::of(&bytes) == *digest => return Ok(bytes),
+        match try_once() {
+            Ok((blob, came)) if came == *digest => return Ok(blob),
             Ok(_) => return Err(format!("the {what} came with another digest than {}", digest.0)),
             Err(error @ TransportError::Refused(_)) => return Err(format!("the {what}: {error}")),
             Err(error) => last = Some(error),
@@ -249,17 +288,14 @@ fn store(transport: &dyn Transport, bytes: &[u8]) -> Result<Digest, TransportErr
 fn conclude(
     outcome: &Outcome,
     metered_us: i64,
-    store: impl Fn(&[u8]) -> Result<Digest, TransportError>,
+    transport: &dyn Transport,
 ) -> Result<AttemptState, TransportError> {
     Ok(match outcome {
         Outcome::Completed { output } => {
-            let bytes = output.read().map_err(|error| {
-                TransportError::Unreachable(format!("the output cannot be read: {error}"))
-            })?;
-            AttemptState::Completed { output: store(&bytes)?, metered_us }
+            AttemptState::Completed { output: store_file(transport, output.path())?, metered_us }
         }
         Outcome::Checkpointed { checkpoint } => {
-            AttemptState::Checkpointed { checkpoint: store(checkpoint)?, metered_us }
+            AttemptState::Checkpointed { checkpoint: store(transport, checkpoint)?, metered_us }
         }
         Outcome::Vacated => AttemptState::Vacated { metered_us },
         Outcome::Failed { fault, code, message } => AttemptState::Failed {

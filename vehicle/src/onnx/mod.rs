@@ -4,13 +4,14 @@
 //! A model with a fixed batch runs at that batch, chunk by chunk; one with a free batch runs at
 //! the input's, in chunks of at most [`plan::MAX_CHUNK`]. The chunks depend on the shapes alone:
 //! floating-point results can change with the batch size, and must not change with the weather.
-//! The word to yield is heeded between chunks; there is no checkpoint.
+//! The word to yield is heeded between chunks; there is no checkpoint. The fuel of a task is known
+//! before it begins, from the shapes ([`model`]): what it does not have is not begun.
 
 mod model;
-mod npy;
+pub(crate) mod npy;
 mod plan;
 
-use crate::protocol::FailureCode;
+use crate::protocol::{FailureCode, Limits};
 use crate::worker::{Desk, Finish, Stop, Task};
 use model::Source;
 use npy::Tensor;
@@ -26,8 +27,7 @@ pub(crate) fn run(mut task: Task, desk: &Desk) -> Result<Finish, Stop> {
     desk.executing().map_err(|error| {
         Stop::new(FailureCode::WorkerDied, format!("the pool does not listen: {error}"))
     })?;
-    let max_output = usize::try_from(task.limits.output_bytes).unwrap_or(usize::MAX);
-    match infer(&source, &input, chunk, max_output, desk)? {
+    match infer(&source, &input, chunk, &task.limits, desk)? {
         Some(output) => {
             task.output.write(&output)?;
             task.output.flush()?;
@@ -49,14 +49,17 @@ fn infer(
     source: &Source,
     input: &Tensor,
     chunk: usize,
-    max_output: usize,
+    limits: &Limits,
     desk: &Desk,
 ) -> Result<Option<Vec<u8>>, Stop> {
+    let max_output = usize::try_from(limits.output_bytes).unwrap_or(usize::MAX);
     let items = input.shape()[0];
     let mut model = source.prepare(&[&[chunk], &input.shape()[1..]].concat())?;
     let mut values: Vec<f32> = Vec::new();
     let mut item_shape: Option<Vec<usize>> = None;
-    let mut done = 0;
+    let (mut done, mut fuel) = (0, 0);
+    // All of it before any of it: what cannot be paid is not begun.
+    afford(model.fuel.saturating_mul(items.div_ceil(chunk) as u64), limits)?;
     while done < items {
         if desk.should_yield() {
             return Ok(None);
@@ -65,6 +68,8 @@ fn infer(
         if size < chunk {
             model = source.prepare(&[&[size], &input.shape()[1..]].concat())?;
         }
+        fuel += model.fuel;
+        desk.set_fuel(fuel);
         let output = model.run(input, done, size)?;
         if output.shape.first() != Some(&size) && size < items {
             let words = format!(
@@ -93,6 +98,15 @@ fn infer(
         return Err(Stop::new(FailureCode::OutputExceeded, words));
     }
     Ok(Some(blob))
+}
+
+fn afford(fuel: u64, limits: &Limits) -> Result<(), Stop> {
+    if fuel <= limits.fuel {
+        return Ok(());
+    }
+    let words =
+        format!("the model needs {fuel} units of fuel for this input, it has {}", limits.fuel);
+    Err(Stop::new(FailureCode::FuelExhausted, words))
 }
 
 fn invalid_input(words: String) -> Stop {

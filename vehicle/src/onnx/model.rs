@@ -8,8 +8,9 @@ use tract_onnx::data_resolver::ModelDataResolver;
 use tract_onnx::pb::{GraphProto, ModelProto};
 use tract_onnx::prelude::{
     DatumType, Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable, TVec,
-    Tensor, TractResult, TypedRunnableModel, tvec,
+    Tensor, TractResult, TypedModel, TypedRunnableModel, tvec,
 };
+use tract_onnx::tract_core::ops::Cost;
 use tract_onnx::tract_hir::infer::Factoid;
 
 use super::npy;
@@ -19,6 +20,11 @@ use crate::worker::Stop;
 
 /// Subgraphs in subgraphs: as deep as the parser of the file goes.
 const MAX_DEPTH: u32 = 100;
+/// Operators of a graph. The largest networks that fit a car have a few thousand.
+const MAX_NODES: usize = 20_000;
+/// A unit of fuel stands for about the same time as a WASM instruction, in which a processor
+/// does so many multiply-adds.
+const MACS_PER_FUEL: u64 = 8;
 
 /// A model that was read, not yet prepared for a batch.
 pub(super) struct Source {
@@ -29,6 +35,8 @@ pub(super) struct Source {
 /// A model ready to run at one shape.
 pub(super) struct Ready {
     plan: Arc<TypedRunnableModel>,
+    /// Of one run.
+    pub fuel: u64,
     shape: Vec<usize>,
     takes: DatumType,
 }
@@ -45,6 +53,11 @@ impl Source {
         if let Some(name) = proto.graph.as_ref().and_then(|graph| unknown(&onnx, graph, 0)) {
             let words = format!("the operator {name} is not supported");
             return Err(Stop::new(FailureCode::InvalidProgram, words));
+        }
+        let nodes = proto.graph.as_ref().map_or(0, |graph| graph.node.len());
+        if nodes > MAX_NODES {
+            let words = format!("a model of {nodes} operators; {MAX_NODES} are taken");
+            return Err(Stop::new(FailureCode::ModuleTooLarge, words));
         }
         let model = parse(&onnx, &proto)?;
         let (ins, outs) = (model.inputs.len(), model.outputs.len());
@@ -73,8 +86,13 @@ impl Source {
         let mut model = self.model.clone();
         let dims: TVec<usize> = shape.into();
         model.set_input_fact(0, InferenceFact::dt_shape(self.takes, dims)).map_err(invalid)?;
+        // What it costs is asked before the processor's own kernels are chosen: it is to be the
+        // same on every car.
+        let model = model.into_typed().and_then(TypedModel::into_decluttered).map_err(invalid)?;
+        gives_numbers(&model)?;
+        let fuel = macs(&model).map_err(invalid)?.div_ceil(MACS_PER_FUEL);
         let plan = model.into_optimized().and_then(|model| model.into_runnable());
-        Ok(Ready { plan: plan.map_err(invalid)?, shape: shape.to_vec(), takes: self.takes })
+        Ok(Ready { plan: plan.map_err(invalid)?, fuel, shape: shape.to_vec(), takes: self.takes })
     }
 
     /// Prepares it for one item where only the batch is free, or as far as it goes where more is.
@@ -116,6 +134,32 @@ impl Ready {
         let view = output.to_plain_array_view::<f32>()?;
         Ok(Output { shape: view.shape().to_vec(), values: view.iter().copied().collect() })
     }
+}
+
+/// Its output can be written as `f32`.
+fn gives_numbers(model: &TypedModel) -> Result<(), Stop> {
+    let gives = model.output_fact(0).map_err(invalid)?.datum_type;
+    if gives.is_number() || gives == DatumType::Bool {
+        return Ok(());
+    }
+    let words = format!("the model gives {gives:?}; numbers can be given");
+    Err(Stop::new(FailureCode::InvalidProgram, words))
+}
+
+/// Multiply-adds and divisions of one run, known from shapes alone. What is inside of loops and
+/// branches is not in it; the limit on CPU time holds there too.
+fn macs(model: &TypedModel) -> TractResult<u64> {
+    let mut sum = 0u64;
+    for node in model.nodes() {
+        let inputs = model.node_input_facts(node.id)?;
+        for (cost, count) in node.op.cost(&inputs)? {
+            if matches!(cost, Cost::FMA(_) | Cost::Div(_)) {
+                // A count that depends on the data is not known before.
+                sum = sum.saturating_add(count.to_i64().map_or(0, i64::unsigned_abs));
+            }
+        }
+    }
+    Ok(sum)
 }
 
 fn reader() -> Onnx {

@@ -57,7 +57,7 @@ fn values<T: npyz::Deserialize>(file: NpyFile<&[u8]>, descr: &str) -> Result<Vec
 }
 
 /// A blob of `f32`.
-pub(super) fn write(shape: &[usize], values: &[f32]) -> io::Result<Vec<u8>> {
+pub(crate) fn write(shape: &[usize], values: &[f32]) -> io::Result<Vec<u8>> {
     let shape: Vec<u64> = shape.iter().map(|dim| *dim as u64).collect();
     let mut blob = Vec::with_capacity(values.len() * 4 + 128);
     let mut writer =

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use crate::frame::COMPILE_CPU_MS;
 pub use crate::frame::SandboxReport;
 pub use crate::protocol::AttemptUsage as Usage;
 use crate::protocol::{Digest, FailureCode, Fault, Limits, Runtime};
@@ -37,7 +38,7 @@ const MAX_CHECKS: usize = 2;
 /// Admission compiles hostile programs: bombs of 10 KB can take seconds and a gibibyte.
 const ADMISSION: Limits = Limits {
     fuel: 0,
-    cpu_ms: 40_000,
+    cpu_ms: COMPILE_CPU_MS,
     wall_ms: 60_000,
     memory_bytes: 1 << 30,
     output_bytes: 0,
@@ -79,6 +80,8 @@ pub enum Input {
     /// A file that nobody changes while the task runs. A WASM program reads it in pieces, so that
     /// it can be larger than any memory; an ONNX model takes it whole.
     File(PathBuf),
+    /// A file of the pool's own folder, from [`WorkerPool::scratch`].
+    Kept(Output),
 }
 
 /// Why a program was not admitted.
@@ -204,6 +207,14 @@ impl WorkerPool {
     /// before the first worker.
     pub fn sandbox(&self) -> Option<SandboxReport> {
         lock(&self.inner.sandbox).clone()
+    }
+
+    /// An empty file in the pool's private folder, for an input.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn scratch(&self) -> io::Result<Output> {
+        self.inner.folder.file()
     }
 
     /// Runs that wait for a worker.

@@ -38,6 +38,9 @@ pub struct Ended {
     /// Microseconds of wall time from the moment the worker was ready to work to the end of the
     /// work, by the pool's clock: to the checkpoint for a run that had to be killed after it.
     pub metered_us: i64,
+    /// Microseconds from when its turn came until the program was executed: up to there a worker
+    /// was started unless one waited, the program compiled unless it was known. 0 if it was not.
+    pub start_us: i64,
     /// What the worker last said it used; `None` when it had no chance to say so.
     pub usage: Option<Usage>,
     /// The end of the program's log, as in [`crate::protocol::AttemptReport`].
@@ -53,6 +56,7 @@ impl Ended {
         Self {
             outcome,
             metered_us: 0,
+            start_us: 0,
             usage: None,
             log: String::new(),
             metrics: BTreeMap::new(),

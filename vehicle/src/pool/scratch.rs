@@ -76,7 +76,7 @@ impl Drop for Kept {
     }
 }
 
-/// What a run made: a file in a private folder, removed with the last handle on it. Who wants it
+/// What a run made, or is to work on: a file in a private folder, removed with the last handle on it. Who wants it
 /// longer moves or copies it. Two are equal if their bytes are.
 #[derive(Clone, Debug)]
 pub struct Output(Arc<Kept>);

@@ -68,7 +68,8 @@ struct Supervisor<'a> {
     /// Bytes of the first buffer in the outbox that have gone.
     sent: usize,
     started: Option<Instant>,
-    executing: bool,
+    began: Instant,
+    executing: Option<Instant>,
     compiled: bool,
     asked_to_yield: bool,
     /// The last checkpoint, and when it came.
@@ -102,6 +103,7 @@ impl<'a> Supervisor<'a> {
         shared: &'a Shared,
         spare: &'a mut Spare,
     ) -> io::Result<Self> {
+        let began = Instant::now();
         let (ring, bell) = UnixStream::pair()?;
         ring.set_nonblocking(true)?;
         bell.set_nonblocking(true)?;
@@ -126,7 +128,8 @@ impl<'a> Supervisor<'a> {
             outbox: letter(job, mode, compiled, output.as_ref())?,
             sent: 0,
             started: None,
-            executing: false,
+            began,
+            executing: None,
             asked_to_yield: false,
             checkpoint: None,
             output,
@@ -166,7 +169,8 @@ impl<'a> Supervisor<'a> {
         };
         let usage = self.account.as_ref().map(|account| account.usage);
         let Account { log, metrics, .. } = self.account.take().unwrap_or_default();
-        Ended { outcome, metered_us, usage, log, metrics, sandbox: self.sandbox }
+        let start_us = self.executing.map_or(0, |at| micros(at - self.began));
+        Ended { outcome, metered_us, start_us, usage, log, metrics, sandbox: self.sandbox }
     }
 
     /// Until something ends the run.
@@ -288,30 +292,34 @@ impl<'a> Supervisor<'a> {
                 self.shared.set_started(now);
                 self.sandbox = Some(parse(kind, &payload)?);
             }
-            Kind::Compiled if self.started.is_some() && !self.executing && !self.compiled => {
+            Kind::Compiled
+                if self.started.is_some() && self.executing.is_none() && !self.compiled =>
+            {
                 self.compiled = true;
                 let deterministic = self.job.limits.deterministic;
                 let mut cache = lock(&self.inner.cache);
                 cache.keep_compiled(&self.job.digest, deterministic, payload);
             }
             Kind::Executing if self.started.is_some() => {
-                self.executing = true;
+                self.executing = Some(Instant::now());
                 if self.mode == Mode::Run {
                     // The next task finds a worker that is up.
                     self.spare.fill(&self.inner.config);
                 }
             }
-            Kind::Progress if self.executing => {
+            Kind::Progress if self.executing.is_some() => {
                 let ppm = payload.try_into().map_err(|_| End::Rude(FrameError::Malformed(kind)))?;
                 self.shared.set_progress(u32::from_le_bytes(ppm));
             }
-            Kind::Account if self.executing => self.note(parse(kind, &payload)?),
-            Kind::Checkpoint if self.executing => self.checkpoint = Some((payload, Instant::now())),
-            Kind::Done if self.executing || self.mode == Mode::Check => {
+            Kind::Account if self.executing.is_some() => self.note(parse(kind, &payload)?),
+            Kind::Checkpoint if self.executing.is_some() => {
+                self.checkpoint = Some((payload, Instant::now()))
+            }
+            Kind::Done if self.executing.is_some() || self.mode == Mode::Check => {
                 self.note(parse(kind, &payload)?);
                 return Err(End::Said(self.done()?));
             }
-            Kind::Yielded if self.executing && self.asked_to_yield => {
+            Kind::Yielded if self.executing.is_some() && self.asked_to_yield => {
                 let outcome = match self.checkpoint.take() {
                     Some((checkpoint, _)) => Outcome::Checkpointed { checkpoint },
                     None => Outcome::Vacated,
@@ -365,6 +373,7 @@ fn letter(
     let (input, input_file) = match &job.input {
         Input::Bytes(bytes) => (Some(Arc::new(bytes.clone())), None),
         Input::File(path) => (None, Some(std::path::absolute(path)?)),
+        Input::Kept(file) => (None, Some(std::path::absolute(file.path())?)),
     };
     let parts = [
         (Kind::Program, Some(Arc::clone(&job.program))),

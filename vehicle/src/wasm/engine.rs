@@ -17,7 +17,7 @@ pub(super) fn build(deterministic: bool) -> Result<Engine> {
         .wasm_memory64(false)
         .wasm_multi_memory(false)
         .relaxed_simd_deterministic(true)
-        // Costs float code up to 159 %; exactness across kinds of CPU is not promised without.
+        // Costs float code up to 560 %; exactness across kinds of CPU is not promised without.
         .cranelift_nan_canonicalization(deterministic)
         // Copy-on-write images need a file in memory, which the confinement refuses.
         .memory_init_cow(false)

@@ -40,26 +40,42 @@ use wasi::Exit;
 const EXIT_YIELDED: i32 = 75;
 
 /// The runtime as most tasks want it, made before the task is known.
-pub(crate) struct Prepared(Option<Engine>);
+pub(crate) struct Prepared(Option<Setup>);
+
+/// A runtime and all that a module can import.
+struct Setup {
+    engine: Engine,
+    linker: Linker<Host>,
+}
 
 pub(crate) fn prepare() -> Prepared {
-    Prepared(engine::build(false).ok())
+    Prepared(Setup::new(false).ok())
 }
 
 impl Prepared {
-    fn engine(self, deterministic: bool) -> Result<Engine, Stop> {
+    fn setup(self, deterministic: bool) -> Result<Setup, Stop> {
         match self.0 {
-            Some(engine) if !deterministic => Ok(engine),
-            _ => engine::build(deterministic).map_err(car_stop),
+            Some(setup) if !deterministic => Ok(setup),
+            _ => Setup::new(deterministic).map_err(car_stop),
         }
+    }
+}
+
+impl Setup {
+    fn new(deterministic: bool) -> wasmtime::Result<Self> {
+        let engine = engine::build(deterministic)?;
+        let mut linker = Linker::new(&engine);
+        abi::add(&mut linker)?;
+        wasi::add(&mut linker, &engine)?;
+        Ok(Self { engine, linker })
     }
 }
 
 /// Executes a task.
 pub(crate) fn run(task: Task, prepared: Prepared, desk: &Arc<Desk>) -> Result<Finish, Stop> {
-    let engine = prepared.engine(task.limits.deterministic)?;
+    let Setup { engine, linker } = prepared.setup(task.limits.deterministic)?;
     let module = load(&engine, &task, desk)?;
-    let (ready, entry) = link(&engine, &module)?;
+    let (ready, entry) = link(&linker, &module)?;
     let fuel = task.limits.fuel;
     let mut store = Store::new(&engine, Host::new(task, Arc::clone(desk)));
     store.limiter(|host| &mut host.bounds);
@@ -97,9 +113,9 @@ pub(crate) fn run(task: Task, prepared: Prepared, desk: &Arc<Desk>) -> Result<Fi
 /// Whether a program could run: valid, compilable, imports only what there is, exports what it
 /// must. What was compiled is offered to the cache.
 pub(crate) fn check(task: &Task, prepared: Prepared, desk: &Arc<Desk>) -> Result<(), Stop> {
-    let engine = prepared.engine(task.limits.deterministic)?;
+    let Setup { engine, linker } = prepared.setup(task.limits.deterministic)?;
     let module = load(&engine, task, desk)?;
-    link(&engine, &module)?;
+    link(&linker, &module)?;
     Ok(())
 }
 
@@ -175,15 +191,10 @@ impl Entry {
     }
 }
 
-fn link(engine: &Engine, module: &Module) -> Result<(InstancePre<Host>, Entry), Stop> {
+fn link(linker: &Linker<Host>, module: &Module) -> Result<(InstancePre<Host>, Entry), Stop> {
     let entry = Entry::of(module)?;
     if module.get_export("memory").is_none_or(|export| export.memory().is_none()) {
         return Err(Stop::new(FailureCode::InvalidProgram, "there is no exported memory `memory`"));
-    }
-    let mut linker = Linker::new(engine);
-    abi::add(&mut linker).map_err(car_stop)?;
-    if module.imports().any(|import| import.module() == wasi::MODULE) {
-        wasi::add(&mut linker, engine).map_err(car_stop)?;
     }
     Ok((linker.instantiate_pre(module).map_err(invalid)?, entry))
 }

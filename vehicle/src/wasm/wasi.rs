@@ -9,7 +9,7 @@ use wasmtime::{Caller, Engine, FuncType, Linker, Result, Val, ValType};
 
 use super::host::{Host, burn, charge, memory, span};
 
-pub(super) const MODULE: &str = "wasi_snapshot_preview1";
+const MODULE: &str = "wasi_snapshot_preview1";
 
 type Guest<'a> = Caller<'a, Host>;
 

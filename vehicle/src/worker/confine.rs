@@ -62,11 +62,31 @@ fn set(resource: Resource, value: u64) -> bool {
 }
 
 /// The last thing before a stranger's program is touched, when all threads run: from here on no
-/// thread can open a file or a socket, start a process, or signal another one.
-pub(super) fn filter(report: &mut SandboxReport) {
+/// thread can open a file or a socket, start a process, or signal another one. It is made before
+/// the task is known.
+pub(super) struct Filter {
     #[cfg(target_os = "linux")]
-    {
-        report.seccomp = seccomp::apply().is_ok();
+    program: Option<seccompiler::BpfProgram>,
+}
+
+impl Filter {
+    pub fn new() -> Self {
+        Self {
+            #[cfg(target_os = "linux")]
+            program: seccomp::compile().ok(),
+        }
+    }
+
+    /// Whether it is in force.
+    pub fn apply(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        let applied = self
+            .program
+            .as_ref()
+            .is_some_and(|program| seccompiler::apply_filter_all_threads(program).is_ok());
+        #[cfg(not(target_os = "linux"))]
+        let applied = false;
+        applied
     }
 }
 
@@ -113,7 +133,7 @@ mod seccomp {
         libc::SYS_writev,
     ];
 
-    pub fn apply() -> Result<(), Error> {
+    pub fn compile() -> Result<BpfProgram, Error> {
         let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
             ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
         // To abort, a process signals itself; nobody else.
@@ -130,7 +150,6 @@ mod seccomp {
             SeccompAction::Allow,
             std::env::consts::ARCH.try_into()?,
         )?;
-        let program: BpfProgram = filter.try_into()?;
-        seccompiler::apply_filter_all_threads(&program)
+        Ok(filter.try_into()?)
     }
 }

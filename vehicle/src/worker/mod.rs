@@ -1,5 +1,5 @@
-//! A worker process: reads one task from its standard input, confines itself, executes the task,
-//! says how it went on its standard output, and ends.
+//! A worker process: makes ready what it can, reads one task from its standard input, confines
+//! itself, executes the task, says how it went on its standard output, and ends.
 //!
 //! Three threads: the main one executes; one waits for the word to yield, or for the parent's
 //! death; one watches time. The watchdog ends the process whatever the main thread does, also in
@@ -75,16 +75,19 @@ fn work() -> std::io::Result<()> {
     let mut report = confine::at_start();
     let desk = Arc::new(Desk::open()?);
     let prepared = Prepared::new();
+    // A thread that is being set up makes system calls that the filter refuses: both are up, and
+    // wait, before there is one.
+    let up = Arc::new(Barrier::new(3));
+    desk.start_watch(Arc::clone(&up))?;
+    listen(Arc::clone(&desk), Arc::clone(&up))?;
+    let filter = confine::Filter::new();
     let mut stdin = std::io::stdin().lock();
     let Some((request, task)) = read_task(&mut stdin)? else { return Ok(()) };
     drop(stdin);
     confine::limit(&request, &mut report);
-    // A thread that is being set up makes system calls that the filter refuses.
-    let up = Arc::new(Barrier::new(3));
-    desk.start_watch(&request.limits, Arc::clone(&up))?;
-    listen(Arc::clone(&desk), Arc::clone(&up))?;
+    desk.set_terms(&request.limits);
     up.wait();
-    confine::filter(&mut report);
+    report.seccomp = filter.apply();
     desk.send_json(Kind::Ready, &report)?;
     std::panic::set_hook(Box::new(|_| {}));
     let result = catch_unwind(AssertUnwindSafe(|| execute(&request, task, prepared, &desk)));

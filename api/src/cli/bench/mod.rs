@@ -4,6 +4,8 @@
 mod ledger;
 mod market;
 mod presence;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 
 use clap::Subcommand;
 
@@ -17,6 +19,9 @@ pub enum Command {
     Market(market::MarketArgs),
     /// Keep a fleet in memory, beside a map that is counted for each tick.
     Presence(presence::PresenceArgs),
+    /// Run programs and models, beside the same without the sandbox.
+    #[cfg(feature = "sandbox")]
+    Sandbox(sandbox::SandboxArgs),
 }
 
 impl Command {
@@ -25,6 +30,8 @@ impl Command {
             Self::Ledger(args) => args.run(json),
             Self::Market(args) => args.run(json),
             Self::Presence(args) => args.run(json),
+            #[cfg(feature = "sandbox")]
+            Self::Sandbox(args) => args.run(json),
         }
     }
 }

@@ -6,6 +6,7 @@ use vehicle::protocol::{AttemptState, Digest, Heartbeat, HeartbeatReply, Order, 
 use super::Glance;
 use super::note::note;
 use super::world::World;
+use crate::assurance::Assurance;
 use crate::fleet::{VehicleRow, Word, eligible};
 use crate::lease::plan::{Next, Report, RunningAttempt, View, plan};
 use crate::lease::store::AttemptRow;
@@ -203,6 +204,7 @@ impl World<'_> {
             permitted: permits.allows(job.purpose, job.data_class),
             evicted: lease.evicted.is_some(),
             job_active: job.state == JobState::Active,
+            called_off: job.called_off(),
             attempt,
             report,
         })
@@ -230,8 +232,12 @@ impl World<'_> {
     fn take_task(&mut self, id: LeaseId) -> Result<Option<Order>> {
         let job: JobId = self.leases.get(id)?.job_id;
         // The last report may have ended the job.
-        let active = self.jobs.get(job)?.state == JobState::Active;
-        let Some(task_id) = active.then(|| self.dequeue(job)).flatten() else {
+        let goes = self.jobs.get(job)?.goes() && !self.effects.hopeless.contains(&job);
+        if goes && self.rests(id)? {
+            self.end_lease(id, EndReason::Failed)?;
+            return Ok(None);
+        }
+        let Some(task_id) = goes.then(|| self.dequeue_for(job, id)).flatten() else {
             self.end_lease(id, EndReason::NoWork)?;
             return Ok(None);
         };
@@ -263,14 +269,23 @@ impl World<'_> {
         let row = self.attempts.get(id)?;
         let task = self.tasks.get(row.task_id)?;
         let job = self.jobs.get(task.job_id)?;
+        let mut stages = self.stages.get(&job.id).into_iter().flatten();
+        let (runtime, program) = match stages.find(|stage| stage.has(task.number)) {
+            Some(stage) => (stage.runtime, &stage.program),
+            None => (job.runtime, &job.program),
+        };
         Ok(Order {
             lease_id: row.lease_id.to_string(),
             attempt_id: id.to_string(),
-            runtime: job.runtime.into(),
-            program: Digest(job.program.clone()),
+            runtime: runtime.into(),
+            program: Digest(program.clone()),
             input: Digest(task.input.clone()),
             checkpoint: task.checkpoint.clone().map(Digest),
-            limits: self.config.limits.clone(),
+            limits: vehicle::protocol::Limits {
+                // Else honest cars could differ in the bits of a NaN.
+                deterministic: job.assurance != Assurance::None,
+                ..self.config.limits.clone()
+            },
         })
     }
 }

@@ -19,6 +19,7 @@ mod beat;
 mod close;
 mod load;
 mod note;
+mod verify;
 mod world;
 mod write;
 
@@ -30,7 +31,7 @@ pub(crate) use load::{Scope, load_due, load_world};
 pub(crate) use world::World;
 
 use crate::market::lock_market;
-use crate::{Config, JobState, Result};
+use crate::{Config, JobReason, JobState, Result};
 
 /// A car and its word.
 #[derive(Clone, Copy)]
@@ -60,6 +61,7 @@ pub(crate) fn end_jobs(
     market: &str,
     jobs: &[JobId],
     state: JobState,
+    reason: Option<JobReason>,
 ) -> Result<()> {
     if jobs.is_empty() {
         return Ok(());
@@ -68,7 +70,7 @@ pub(crate) fn end_jobs(
     let config = Config::default();
     let scope = Scope { ending: jobs.to_vec(), ..Scope::default() };
     change(tx, &config, market, scope, |world| {
-        jobs.iter().try_for_each(|id| world.end_early(*id, state))
+        jobs.iter().try_for_each(|id| world.end_early(*id, state, reason))
     })
 }
 
@@ -84,6 +86,9 @@ pub(crate) fn change<T>(
     let mut world = load_world(tx, config, market, scope)?;
     let answer = decide(&mut world)?;
     write::store(tx, &world)?;
+    let hopeless: Vec<JobId> = world.effects.hopeless.iter().copied().collect();
+    let why = JobReason::ProgramFailsEverywhere;
+    end_jobs(tx, market, &hopeless, JobState::Failed, Some(why))?;
     Ok(answer)
 }
 

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use store::{AttemptId, Id, IdSource, JobId, Kind, LeaseId, PartyId, TaskId, Timestamp, VehicleId};
 
 use super::note::Note;
+use crate::assurance::{ClaimRow, Reputation};
 use crate::fleet::{Presence, VehicleRow, Word};
-use crate::job::{JobRow, TaskRow};
+use crate::job::{JobRow, StageRow, TaskRow};
 use crate::lease::store::{AttemptRow, LeaseRow};
 use crate::{Config, Error, PayIn, Permits, Result};
 
@@ -101,9 +102,16 @@ pub(crate) struct World<'a> {
     pub attempts: Rows<store::kind::Attempt, AttemptRow>,
     pub tasks: Rows<store::kind::Task, TaskRow>,
     pub jobs: Rows<store::kind::Job, JobRow>,
+    /// Of the jobs that have them.
+    pub stages: HashMap<JobId, Vec<StageRow>>,
     /// Tasks that wait for a car, by job and number: the first of each job, as many as the batch
     /// can take.
     pub queues: HashMap<JobId, BTreeMap<i32, TaskId>>,
+    /// Results that cars named of tasks that are not decided yet, and by task.
+    pub claims: Rows<store::kind::Attempt, ClaimRow>,
+    pub claims_of: HashMap<TaskId, Vec<AttemptId>>,
+    /// What is known of the cars whose leases are here.
+    pub reputations: HashMap<VehicleId, Reputation>,
     /// Whose an attempt is or was that a car reports of.
     pub reported: HashMap<AttemptId, VehicleId>,
     /// Who is paid for a car's work, and how.
@@ -124,10 +132,16 @@ pub(crate) struct Effects {
     pub ended: BTreeSet<JobId>,
     /// Jobs that ended before their tasks: what is still queued is cancelled.
     pub emptied: BTreeSet<JobId>,
+    /// Jobs whose program fails everywhere: they end in a world of their own, after this one.
+    pub hopeless: BTreeSet<JobId>,
+    /// Stages of which a task was counted.
+    pub stages: BTreeSet<(JobId, i32)>,
     /// What cars say of attempts that ended.
     pub notes: Vec<Note>,
     /// Who may read which blob from now on, and its size.
     pub grants: BTreeMap<(String, PartyId), i64>,
+    /// Of cars of which something new is known.
+    pub reputations: BTreeMap<VehicleId, Reputation>,
 }
 
 impl<'a> World<'a> {
@@ -150,7 +164,11 @@ impl<'a> World<'a> {
             attempts: Rows::default(),
             tasks: Rows::default(),
             jobs: Rows::default(),
+            stages: HashMap::new(),
             queues: HashMap::new(),
+            claims: Rows::default(),
+            claims_of: HashMap::new(),
+            reputations: HashMap::new(),
             reported: HashMap::new(),
             payees: HashMap::new(),
             blobs: HashMap::new(),

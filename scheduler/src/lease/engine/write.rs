@@ -22,7 +22,10 @@ pub(super) fn store(tx: &mut Tx<'_>, world: &World<'_>) -> Result<()> {
     insert_attempts(tx, world)?;
     update_tasks(tx, world)?;
     empty_queues(tx, world)?;
+    crate::assurance::store_claims(tx, world.claims.new_rows(), world.claims.changed_rows())?;
+    crate::assurance::store_reputations(tx, &world.effects.reputations)?;
     update_jobs(tx, world)?;
+    update_stages(tx, world)?;
     insert_grants(tx, world)?;
     insert_notes(tx, world)?;
     let transactions = settle(tx, world, &released)?;
@@ -148,11 +151,18 @@ fn update_tasks(tx: &mut Tx<'_>, world: &World<'_>) -> Result<()> {
         .integers("car_failures", rows().map(|row| row.car_failures))
         .integers("program_failures", rows().map(|row| row.program_failures))
         .maybe_texts("last_error", rows().map(|row| row.last_error.as_deref()))
+        .maybe_numbers("done", rows().map(|row| row.done.map(i64::from)))
+        .integers("wanted", rows().map(|row| row.wanted))
+        .integers("agreed", rows().map(|row| row.agreed))
+        .maybe_texts("class_id", rows().map(|row| row.class_id.as_deref()))
+        .maybe_numbers("verify_by", rows().map(|row| Some(row.verify_by?.0)))
         .execute(
             tx.conn,
             "UPDATE task SET state = w.state, resume_attempt = w.resume_attempt,
                 checkpoint = w.checkpoint, output = w.output, car_failures = w.car_failures,
-                program_failures = w.program_failures, last_error = w.last_error
+                program_failures = w.program_failures, last_error = w.last_error,
+                done = CAST(w.done AS INTEGER), wanted = w.wanted,
+                agreed = w.agreed, class_id = w.class_id, verify_by = w.verify_by
             FROM {set} WHERE task.id = w.id",
         )?;
     Ok(())
@@ -175,12 +185,34 @@ fn update_jobs(tx: &mut Tx<'_>, world: &World<'_>) -> Result<()> {
         .texts("state", rows().map(|row| row.state.as_str()))
         .integers("completed", rows().map(|row| row.tasks_completed))
         .integers("failed", rows().map(|row| row.tasks_failed))
+        .integers("program_failed", rows().map(|row| row.program_failed))
+        .maybe_texts("reason", rows().map(|row| Some(row.reason?.as_str())))
         .maybe_numbers("ended_at", rows().map(|row| Some(row.ended_at?.0)))
         .execute(
             tx.conn,
             "UPDATE job SET state = w.state, tasks_completed = w.completed,
-                tasks_failed = w.failed, ended_at = w.ended_at
+                tasks_failed = w.failed, program_failed = w.program_failed, reason = w.reason,
+                ended_at = w.ended_at
             FROM {set} WHERE job.id = w.id",
+        )?;
+    Ok(())
+}
+
+fn update_stages(tx: &mut Tx<'_>, world: &World<'_>) -> Result<()> {
+    let counted =
+        |row: &&crate::job::StageRow| world.effects.stages.contains(&(row.job_id, row.number));
+    let rows = || world.stages.values().flatten().filter(counted);
+    Set::default()
+        .ids("id", rows().map(|row| row.job_id))
+        .integers("number", rows().map(|row| row.number))
+        .integers("completed", rows().map(|row| row.completed))
+        .integers("failed", rows().map(|row| row.failed))
+        .integers("program_failed", rows().map(|row| row.program_failed))
+        .execute(
+            tx.conn,
+            "UPDATE job_stage SET completed = w.completed, failed = w.failed,
+                program_failed = w.program_failed
+            FROM {set} WHERE job_stage.job_id = w.id AND job_stage.number = w.number",
         )?;
     Ok(())
 }

@@ -1,0 +1,15 @@
+DROP TABLE program_check;
+DROP TABLE ban;
+DROP TABLE small_blob;
+DROP TABLE job_stage;
+DROP INDEX attempt_task;
+DROP INDEX task_done;
+ALTER TABLE task DROP COLUMN done;
+ALTER TABLE job DROP COLUMN reason;
+ALTER TABLE job DROP COLUMN banned;
+ALTER TABLE job DROP COLUMN pause;
+ALTER TABLE job DROP COLUMN staged;
+ALTER TABLE job DROP COLUMN program_failed;
+ALTER TABLE job DROP COLUMN early_stop;
+ALTER TABLE job DROP COLUMN program_retries;
+ALTER TABLE job DROP COLUMN priority;
