@@ -4,12 +4,14 @@ mod bill;
 pub(crate) mod engine;
 mod heartbeat;
 mod plan;
+mod reach;
 mod store;
 mod sweep;
 mod view;
 
 pub use bill::{Bill, BillLine, bill};
 pub use heartbeat::heartbeat;
+pub use reach::{may_fetch, may_store};
 #[cfg(test)]
 pub(crate) use store::earmark;
 pub use store::{AttemptRow, LeaseRow};
