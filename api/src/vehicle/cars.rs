@@ -113,7 +113,7 @@ impl Cars {
         Ok(SignedIn { vehicle: VehicleId::from_bytes(id), key, session })
     }
 
-    /// Takes a heartbeat's number: greater than the last one of its session, and of no session
+    /// Takes a heartbeat's number: from 1, greater than the last one of its session, and of no session
     /// that a later one has followed.
     ///
     /// # Errors
@@ -122,7 +122,7 @@ impl Cars {
         let place = usize::from(car.vehicle.as_bytes()[15]) % self.heard.len();
         let mut heard = lock(&self.heard[place]);
         let last = heard.entry(car.vehicle).or_insert((i64::MIN, 0));
-        if (car.session, number) <= *last {
+        if number == 0 || (car.session, number) <= *last {
             return Err(Problem::new(Code::StaleHeartbeat));
         }
         *last = (car.session, number);

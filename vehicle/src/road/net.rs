@@ -66,6 +66,9 @@ impl Net {
         http = http.redirect(reqwest::redirect::Policy::none());
         if let Some(pem) = authority {
             let roots = reqwest::Certificate::from_pem_bundle(pem).map_err(bad)?;
+            if roots.is_empty() {
+                return Err(NetError::Authority("there is no certificate in it".to_owned()));
+            }
             http = http.tls_certs_only(roots);
         }
         let http = http.build().map_err(bad)?;
