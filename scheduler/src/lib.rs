@@ -17,6 +17,8 @@
 
 pub mod assurance;
 pub mod ban;
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod blob;
 pub mod config;
 pub mod desk;

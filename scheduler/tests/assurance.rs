@@ -293,34 +293,71 @@ on_both_databases! {
     }
 }
 
+fn trap() -> AttemptState {
+    AttemptState::Failed {
+        fault: Fault::Program,
+        code: FailureCode::Trap,
+        message: "unreachable".to_owned(),
+        metered_us: 9_000_000,
+    }
+}
+
+/// Has one car after the other take the task; the n-th says what `says` does.
+fn one_by_one(world: &World, actors: &[Actor], says: impl Fn(usize) -> AttemptState) -> Vec<usize> {
+    let mut took = Vec::new();
+    for n in 0..actors.len() {
+        actors.iter().for_each(|actor| drop(world.beat(actor.car, &at_home(), None)));
+        world.tick();
+        let orders: Vec<_> =
+            actors.iter().map(|actor| world.beat(actor.car, &at_home(), None).order).collect();
+        let Some(who) = orders.iter().position(Option::is_some) else { break };
+        world.db.clock.advance_s(9);
+        world.report(actors[who].car, orders[who].as_ref().unwrap(), says(n));
+        took.push(who);
+        world.check();
+    }
+    took
+}
+
 on_both_databases! {
     fn a_program_fails_for_one_car_alone_by_that_car(db) {
         let world = World::new(db);
         let customer = world.customer(10);
-        let actors = actors(&world, 2);
-        world.submit(customer, &assured(1, 1, Assurance::Quorum(2)));
-        for (n, actor) in actors.iter().enumerate() {
-            world.tick();
-            let Some(order) = world.beat(actor.car, &at_home(), None).order else {
-                panic!("car {n} has no work")
-            };
-            if n == 0 {
-                world.complete(actor.car, &order, 9);
-                continue;
+        let actors = actors(&world, 3);
+        let id = world.submit(customer, &assured(1, 1, Assurance::Quorum(2)));
+        let output = world.stored("truth");
+        let took = one_by_one(&world, &actors, |n| match n {
+            0 => trap(),
+            _ => AttemptState::Completed { output: output.clone(), metered_us: 9_000_000 },
+        });
+        assert_eq!(took.len(), 3);
+        let liar = &actors[took[0]];
+        assert_eq!(world.balance(Code::OwnerCash, liar.owner, "USD").posted, Amount::ZERO);
+        let known = world.write(|tx| assurance::reputation_of(tx, liar.owner, liar.car));
+        assert_eq!((known.failed, known.dissent), (1_000, 0));
+        let job = world.job(customer, id);
+        assert_eq!((job.row.state, job.spent), (JobState::Completed, Amount(600)));
+    }
+}
+
+on_both_databases! {
+    fn a_program_fails_when_cars_agree_that_it_does(db) {
+        let world = World::new(db);
+        let customer = world.customer(10);
+        for level in [Assurance::Quorum(2), Assurance::SpotCheck { rate_ppm: 1 }] {
+            let actors = actors(&world, 2);
+            let id = world.submit(customer, &assured(1, 1, level));
+            assert_eq!(one_by_one(&world, &actors, |_| trap()).len(), 2, "{level}");
+            let job = world.job(customer, id);
+            assert_eq!((job.row.state, job.spent, job.held),
+                (JobState::Failed, Amount(600), Amount::ZERO));
+            for actor in &actors {
+                let known = world.write(|tx| assurance::reputation_of(tx, actor.owner, actor.car));
+                assert_eq!((known.failed, known.right), (0, 1_000));
             }
-            world.db.clock.advance_s(9);
-            let failed = AttemptState::Failed {
-                fault: Fault::Program,
-                code: FailureCode::Trap,
-                message: "unreachable".to_owned(),
-                metered_us: 9_000_000,
-            };
-            world.report(actor.car, &order, failed);
-            assert_eq!(world.balance(Code::OwnerCash, actor.owner, "USD").posted, Amount::ZERO);
-            let known = world.write(|tx| assurance::reputation_of(tx, actor.owner, actor.car));
-            assert_eq!(known.failed, 1_000);
+            // Out of the way of the next.
+            world.db.clock.advance_s(60);
         }
-        world.check();
     }
 }
 

@@ -7,6 +7,7 @@ mod bid;
 mod model;
 mod program;
 mod results;
+mod stages;
 
 use ::store::{JobId, LeaseId};
 use actix_web::http::StatusCode;

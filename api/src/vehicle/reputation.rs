@@ -40,7 +40,8 @@ pub struct Dissent {
     vehicle: VehicleId,
     #[schema(value_type = String)]
     job: JobId,
-    /// SHA-256 of what the car stored, and of what the others did.
+    /// SHA-256 of what the car stored, and of what the others did; `failed:CODE` for a program that
+    /// failed.
     got: String,
     expected: Option<String>,
     /// How many others.

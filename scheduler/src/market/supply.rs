@@ -10,7 +10,7 @@ use store::{Amount, PartyId, Timestamp, Tx, VehicleId};
 use super::CellRef;
 use super::leader::Reign;
 use crate::assurance::load_resting;
-use crate::{Config, DataClass, Error, LeaseState, Permits, Purpose, Result, Stay};
+use crate::{Config, DataClass, Error, Permits, Purpose, Result, Stay};
 
 /// Ids a statement: well under both databases' limits of bound values.
 pub(super) const CHUNK: usize = 500;
@@ -51,10 +51,8 @@ pub(super) fn load_idle(tx: &mut Tx<'_>, config: &Config, market: &str) -> Resul
             vehicle::available_until,
         ))
         .load(tx.conn)?;
-    let busy: Vec<VehicleId> = lease::table
-        .filter(lease::state.eq(LeaseState::Offered).or(lease::state.eq(LeaseState::Running)))
-        .select(lease::vehicle_id)
-        .load(tx.conn)?;
+    let busy: Vec<VehicleId> =
+        lease::table.filter(crate::lease::is_live()).select(lease::vehicle_id).load(tx.conn)?;
     let permits: Vec<(VehicleId, Purpose, DataClass)> = consent::table
         .filter(consent::withdrawn_at.is_null())
         .select((consent::vehicle_id, consent::purpose, consent::data_class))
@@ -90,7 +88,7 @@ pub(super) fn load_idle_of(
             .load(tx.conn)?;
         let busy: Vec<VehicleId> = lease::table
             .filter(lease::vehicle_id.eq_any(chunk))
-            .filter(lease::state.eq(LeaseState::Offered).or(lease::state.eq(LeaseState::Running)))
+            .filter(crate::lease::is_live())
             .select(lease::vehicle_id)
             .load(tx.conn)?;
         let permits: Vec<(VehicleId, Purpose, DataClass)> = consent::table

@@ -56,13 +56,14 @@ impl World<'_> {
     /// Ends the running attempt and moves its task on.
     pub fn close_attempt(&mut self, id: AttemptId, close: &Close) -> Result<()> {
         let now = self.now;
-        let close = &self.contested(id, close)?;
         let assured = self.is_assured(self.attempts.get(id)?.task_id)?;
         let row = self.attempts.edit(id)?;
         row.state = close.outcome;
         row.verdict = match close.outcome {
-            // Not before others have named the same output.
-            AttemptOutcome::Completed if assured => Verdict::Pending,
+            // Not before others have named the same output, or the same failure.
+            AttemptOutcome::Completed | AttemptOutcome::FailedProgram if assured => {
+                Verdict::Pending
+            }
             outcome => verdict(outcome),
         };
         row.reason.clone_from(&close.reason);
@@ -80,7 +81,9 @@ impl World<'_> {
         }
         match close.outcome {
             AttemptOutcome::Running => Ok(()),
-            AttemptOutcome::Completed if assured => self.claim(&ended),
+            AttemptOutcome::Completed | AttemptOutcome::FailedProgram if assured => {
+                self.claim(&ended)
+            }
             AttemptOutcome::Completed => self.complete(&ended),
             AttemptOutcome::Checkpointed => self.checkpoint(&ended),
             AttemptOutcome::Cancelled => self.cancel(&ended),

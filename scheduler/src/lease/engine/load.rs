@@ -14,7 +14,7 @@ use super::world::{Car, World};
 use crate::assurance::{Assurance, load_claims, load_reputations};
 use crate::fleet::{load_permits, load_regions, load_vehicles, load_words};
 use crate::job::TaskRow;
-use crate::lease::store::{AttemptRow, LeaseRow};
+use crate::lease::store::{AttemptRow, LeaseRow, is_open};
 use crate::{Config, PayIn, Result};
 
 /// What a batch is about.
@@ -347,7 +347,7 @@ pub(crate) fn load_due(tx: &mut Tx<'_>, market_id: &str, limit: i64) -> Result<V
     let rows = lease::table
         .filter(lease::market_id.eq(market_id))
         .filter(lease::due_at.le(tx.now))
-        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("state <> 'settled'"))
+        .filter(is_open())
         .order((lease::due_at, lease::id))
         .limit(limit)
         .load(tx.conn)?;

@@ -7,11 +7,13 @@ use super::attempt::{Counted, Ended};
 use super::world::World;
 use crate::assurance::judge::{judge, judge_dropped, judge_late};
 use crate::assurance::{Assurance, ClaimRow, Event, Ruling, spot};
-use crate::lease::plan::Close;
-use crate::{AttemptOutcome, ClaimState, Error, Result, TaskState, Verdict};
+use crate::{ClaimState, Error, Result, TaskState, Verdict};
 
 const NEVER_AGREED: &str = "the results of the task differ, and none was named often enough";
 const UNCONFIRMED: &str = "no further car confirmed the result in time";
+const FAILED_ON_IT: &str = "the program failed on the checkpoint";
+/// How a failure is named among results; no digest begins so.
+const FAILED: &str = "failed:";
 const DROPPED: &str = "the job ended before its results, which differ, were told apart";
 
 impl World<'_> {
@@ -49,23 +51,6 @@ impl World<'_> {
         attempts.iter().filter_map(|id| self.claims.find(*id))
     }
 
-    /// Who says that a program failed on a task that others completed is no more to be believed
-    /// than who says that it gave another output: it counts as the car's failure.
-    pub(super) fn contested(&self, id: AttemptId, close: &Close) -> Result<Close> {
-        let task = self.attempts.get(id)?.task_id;
-        let contested = close.outcome == AttemptOutcome::FailedProgram
-            && self.claims_of.get(&task).is_some_and(|claims| !claims.is_empty());
-        Ok(match contested {
-            true => Close {
-                outcome: AttemptOutcome::FailedCar,
-                reason: format!("another car completed this task: {}", close.reason),
-                fatal: false,
-                ..close.clone()
-            },
-            false => close.clone(),
-        })
-    }
-
     /// A car's past has one more event.
     pub(super) fn learn(&mut self, car: VehicleId, event: Event) {
         let known = self.reputations.get(&car).copied().unwrap_or_default();
@@ -87,19 +72,24 @@ impl World<'_> {
         let vehicle = self.leases.get(self.attempts.get(ended.id)?.lease_id)?.vehicle_id;
         let car = self.cars.get(&vehicle).ok_or_else(|| Error::corrupt("a result of no car"))?;
         let (owner_id, class_id) = (car.row.owner_id, car.row.class_id.clone());
-        let output = ended.close.blob.clone();
-        let output = output.ok_or_else(|| Error::corrupt("a result without an output"))?;
+        let failed = ended.close.blob.is_none();
+        let output = ended.close.blob.clone().unwrap_or_else(|| failure(&ended.close.reason));
         let dice: AttemptId = self.id();
         let reputation = self.reputations.get(&vehicle).copied().unwrap_or_default();
         let level = self.jobs.get(self.tasks.get(ended.task)?.job_id)?.assurance;
         let task = self.tasks.edit(ended.task)?;
         if task.wanted == 0 {
-            task.wanted = spot::wanted(level, &reputation, dice.as_bytes());
+            // Who says that the program fails is always checked: it would end the task.
+            let least = if failed { 2 } else { 1 };
+            task.wanted = spot::wanted(level, &reputation, dice.as_bytes()).max(least);
             task.class_id = Some(class_id.clone());
         }
         // The next car begins anew.
         task.resume_attempt = None;
         task.checkpoint = None;
+        if failed {
+            task.last_error = Some(ended.close.reason.clone());
+        }
         let row = ClaimRow {
             attempt_id: ended.id,
             task_id: ended.task,
@@ -115,7 +105,10 @@ impl World<'_> {
         };
         self.claims_of.entry(ended.task).or_default().push(ended.id);
         self.claims.add(ended.id, row);
-        self.decide(ended.resumed, Verdict::Paid, "")?;
+        match failed {
+            true => self.decide(ended.resumed, Verdict::Unpaid, FAILED_ON_IT)?,
+            false => self.decide(ended.resumed, Verdict::Paid, "")?,
+        }
         match self.rule(ended.task, judge)? {
             Ruling::Again => {
                 let by = self.now.plus_s(self.config.verify_wait_s);
@@ -167,8 +160,13 @@ impl World<'_> {
             task.last_error = Some(why.to_owned());
             return self.fail(id, Counted::FailedByCars);
         };
+        if is_failure(output) {
+            task.program_failures += 1;
+            return self.fail(id, Counted::FailedByProgram);
+        }
         task.state = TaskState::Completed;
         task.output = Some(output.clone());
+        task.last_error = None;
         task.agreed = i32::try_from(*agreeing).unwrap_or(i32::MAX);
         let job = task.job_id;
         let size = self.blobs.get(output).copied().unwrap_or(0);
@@ -216,9 +214,11 @@ impl World<'_> {
                     (Verdict::Unpaid, why.to_owned())
                 }
             };
-            let (car, state) = (claim.vehicle_id, claim.state);
+            let (car, state, failed) = (claim.vehicle_id, claim.state, is_failure(&claim.output));
             match state {
                 ClaimState::Right => self.learn(car, Event::Right),
+                // A slow car may run out of time where others do not: no lie.
+                ClaimState::Dissent if failed => self.learn(car, Event::Failed),
                 ClaimState::Dissent => self.learn(car, Event::Dissent),
                 ClaimState::Pending | ClaimState::Undecided => {}
             }
@@ -226,6 +226,15 @@ impl World<'_> {
         }
         Ok(())
     }
+}
+
+/// A failure as a result: what others are to agree on is its code.
+fn failure(reason: &str) -> String {
+    format!("{FAILED}{}", reason.split(':').next().unwrap_or_default())
+}
+
+fn is_failure(output: &str) -> bool {
+    output.starts_with(FAILED)
 }
 
 /// Why a dissenting result is not paid, for its owner to read.
