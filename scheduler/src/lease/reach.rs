@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use store::schema::{attempt, job, job_stage, lease, task};
 use store::{AttemptId, JobId, Tx, VehicleId};
 
+use super::store::is_live;
 use crate::Result;
 
 /// Whether the car may have this blob: program, input or checkpoint of its attempt.
@@ -36,7 +37,7 @@ pub fn may_store(tx: &mut Tx<'_>, vehicle: VehicleId) -> Result<bool> {
 fn current(tx: &mut Tx<'_>, vehicle: VehicleId) -> Result<Option<AttemptId>> {
     let found: Option<Option<AttemptId>> = lease::table
         .filter(lease::vehicle_id.eq(vehicle))
-        .filter(lease::ended_at.is_null())
+        .filter(is_live())
         .select(lease::attempt_id)
         .first(tx.conn)
         .optional()?;
