@@ -683,6 +683,25 @@ table! {
     }
 }
 
+table! {
+    vehicle_key (vehicle_id) {
+        vehicle_id -> Binary,
+        code_hash -> Nullable<Binary>,
+        code_expires_at -> Nullable<BigInt>,
+        public_key -> Nullable<Binary>,
+        key_id -> Nullable<Binary>,
+        enrolled_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    vehicle_assertion (key_id, jti) {
+        key_id -> Binary,
+        jti -> Text,
+        expires_at -> BigInt,
+    }
+}
+
 allow_tables_to_appear_in_same_query!(
     account,
     asset,
@@ -737,4 +756,6 @@ allow_tables_to_appear_in_same_query!(
     transaction_metadata,
     unplaced_fill,
     vehicle,
+    vehicle_assertion,
+    vehicle_key,
 );

@@ -127,6 +127,8 @@ pub struct Ask {
     pub path: String,
     pub token: Option<String>,
     pub key: Option<String>,
+    /// The number of a heartbeat.
+    pub sequence: Option<u64>,
     pub kind: &'static str,
     pub body: Vec<u8>,
 }
@@ -139,6 +141,7 @@ impl Client {
             path: path.to_owned(),
             token: self.token.clone(),
             key: Some(format!("{:032x}", rand::random::<u128>())),
+            sequence: None,
             kind: "application/json",
             body: body.to_string().into_bytes(),
         }
@@ -152,6 +155,9 @@ impl Client {
         }
         if let Some(key) = &ask.key {
             request = request.header("Idempotency-Key", key);
+        }
+        if let Some(number) = ask.sequence {
+            request = request.header("Driveway-Sequence", number);
         }
         let request = request.header("Content-Type", ask.kind).body(ask.body.clone());
         Answer::of(request.send().unwrap())

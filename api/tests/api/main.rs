@@ -10,5 +10,6 @@ mod mail;
 mod market;
 mod refusals;
 mod replay;
+mod road;
 mod spec;
 mod work;

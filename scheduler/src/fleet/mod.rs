@@ -1,6 +1,7 @@
 //! Vehicles: what their owners let them do, and how they are.
 
 mod eligibility;
+pub mod key;
 mod presence;
 pub mod roster;
 mod store;
