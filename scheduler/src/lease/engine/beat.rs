@@ -5,8 +5,8 @@ use vehicle::protocol::{AttemptState, Digest, Heartbeat, HeartbeatReply, Order, 
 
 use super::Glance;
 use super::note::note;
-use super::world::World;
-use crate::fleet::{Word, eligible};
+use super::world::{Car, World};
+use crate::fleet::{Circumstances, Eligibility, Word, judge};
 use crate::lease::plan::{Next, Report, RunningAttempt, View, plan};
 use crate::lease::store::AttemptRow;
 use crate::{
@@ -72,13 +72,13 @@ impl World<'_> {
         let lease = self.live.get(&id).copied();
         let home = match lease {
             Some(lease) => &self.leases.get(lease)?.market_id,
-            None => &car.market,
+            None => &car.place.market,
         };
         if *home != self.market {
             return Ok(Served::Elsewhere(home.clone()));
         }
-        let verdict = eligible(&beat.telemetry, car.row.policy());
-        self.hear(Word::new(id, self.now, verdict), beat)?;
+        let verdict = self.judge(car, beat);
+        self.hear(Word::new(id, self.now, &verdict), beat)?;
         let own = reported(beat).is_some_and(|it| self.reported.get(&it) == Some(&id));
         let reply = match lease {
             Some(lease) => self.serve(lease, verdict.is_ok(), own, beat)?,
@@ -95,12 +95,24 @@ impl World<'_> {
         if let Some(lease) = self.live.get(&id).and_then(|lease| self.leases.find(*lease)) {
             return Glance::Market(lease.market_id.clone());
         }
-        let word = Word::new(id, self.now, eligible(&beat.telemetry, car.row.policy()));
+        let word = Word::new(id, self.now, &self.judge(car, beat));
         if word.supersedes(car.word.as_ref(), refresh_us(self.config)) {
-            return Glance::Market(car.market.clone());
+            return Glance::Market(car.place.market.clone());
         }
         let own = reported(beat).is_some_and(|it| self.reported.get(&it) == Some(&id));
         Glance::Reply(idle_reply(self.config, beat, own))
+    }
+
+    fn judge(&self, car: &Car, beat: &Heartbeat) -> Eligibility {
+        let around = Circumstances {
+            now: self.now,
+            utc_offset_min: car.place.utc_offset_min,
+            draw_w: car.place.draw_w,
+            used_us: car.used_us,
+            hold_s: self.config.resume_hold_s,
+        };
+        let last = car.word.as_ref().map(Word::verdict);
+        judge(&beat.telemetry, &car.row.policy(), last.as_ref(), &around)
     }
 
     /// Keeps the word if it is worth it.
