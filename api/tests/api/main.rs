@@ -7,6 +7,7 @@ mod explain;
 mod jobs;
 mod mail;
 mod market;
+mod policy;
 mod refusals;
 mod replay;
 mod spec;
