@@ -26,6 +26,8 @@ pub struct Config {
     pub leader_ttl_s: i64,
     /// How often a task may fail by its cars before it has failed; by its program, the job says.
     pub car_retries: i32,
+    /// How long a task waits for a further car to confirm its result, seconds.
+    pub verify_wait_s: i64,
     /// Where the price lies between the lowest and the highest that clear, parts per million.
     pub price_rule_ppm: u32,
     /// Most of a market's cars that one customer may have at a time, parts per million.
@@ -55,6 +57,7 @@ impl Default for Config {
             term_grace_s: 15,
             leader_ttl_s: 30,
             car_retries: 5,
+            verify_wait_s: 3_600,
             price_rule_ppm: 0,
             share_cap_ppm: 1_000_000,
             thin_lanes: 5,

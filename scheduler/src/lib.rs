@@ -5,6 +5,7 @@
 //! - [`job`]: jobs, their bids and tasks; a job is accepted together with the hold on its budget.
 //! - [`market`]: the tick of a market: leader, book, clearing, choice of cars, leases.
 //! - [`lease`]: heartbeats, attempts, the end of a lease and its settlement.
+//! - [`assurance`]: results are compared before they are paid; what a car's past says of it.
 //! - [`desk`]: where a process takes its cars' polls.
 //! - [`engine`]: the loop that ticks and sweeps; [`embedded`]: cars that live in this process.
 //!
@@ -14,7 +15,10 @@
 
 #![deny(clippy::float_arithmetic)]
 
+pub mod assurance;
 pub mod ban;
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod blob;
 pub mod config;
 pub mod desk;
@@ -31,6 +35,7 @@ pub use config::Config;
 pub use desk::Desk;
 pub use error::{Error, Result};
 pub use model::{
-    AttemptOutcome, BanKind, DataClass, EndReason, Gather, JobReason, JobState, LeaseState,
-    LeftOut, NoCar, Pause, PayIn, Permits, Purpose, Runtime, Source, Stay, TaskState, Verdict,
+    AttemptOutcome, BanKind, ClaimState, DataClass, EndReason, Gather, JobReason, JobState,
+    LeaseState, LeftOut, NoCar, Pause, PayIn, Permits, Purpose, Runtime, Source, Stay, TaskState,
+    Verdict,
 };

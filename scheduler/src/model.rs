@@ -207,8 +207,18 @@ words! {
         CarChanged = "car_changed",
         /// An operator halted the region while the market cleared.
         Halted = "halted",
+        /// What the job waits for is a second result, and this owner's cars made the first.
+        AlreadyRan = "already_ran",
         /// Of the lanes that the job must have at once some found no car.
         BelowMinFill = "below_min_fill",
+    }
+    /// What was found of a result that a car named.
+    ClaimState {
+        Pending = "pending",
+        Right = "right",
+        Dissent = "dissent",
+        /// There was too little to compare it with.
+        Undecided = "undecided",
     }
     /// Whether an attempt is paid; `pending` until that is known.
     Verdict {

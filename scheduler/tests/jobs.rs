@@ -12,7 +12,9 @@ use scheduler::ban::{self, NewBan};
 use scheduler::job::{self, CloneChange, Extras, Files, Inputs, Made, NewJob, NewStage};
 use scheduler::{BanKind, Error, Gather, JobReason, JobState, Pause, PayIn, Runtime};
 use store::{Amount, JobId, PartyId, VehicleId, on_both_databases};
-use vehicle::protocol::{AttemptState, Digest, FailureCode, Fault, HeartbeatReply, Order};
+use vehicle::protocol::{
+    AttemptReport, AttemptState, Digest, FailureCode, Fault, HeartbeatReply, Order,
+};
 
 const RESERVE: i64 = 102_000;
 
@@ -101,7 +103,10 @@ fn fails(world: &World, car: VehicleId, order: &Order) -> HeartbeatReply {
     world.db.clock.advance_s(1);
     let (fault, code) = (Fault::Program, FailureCode::Trap);
     let message = "unreachable".to_owned();
-    world.report(car, order, AttemptState::Failed { fault, code, message, metered_us: 1_000_000 })
+    let state = AttemptState::Failed { fault, code, message, metered_us: 1_000_000 };
+    let mut report = AttemptReport::new(order.attempt_id.clone(), state);
+    report.log = "no such seed\n".to_owned();
+    world.beat(car, &at_home(), Some(report))
 }
 
 /// The car stores these bytes as the output of its order.
@@ -277,6 +282,8 @@ on_both_databases! {
         let attempts = world.write(|tx| job::attempts(tx, customer, id, 0));
         assert_eq!(attempts.len(), 3);
         assert!(attempts.iter().all(|it| it.reason.contains("unreachable")), "{attempts:?}");
+        let logs: Vec<_> = attempts.iter().filter_map(|it| Some(&*it.report.as_ref()?.3)).collect();
+        assert_eq!(logs, ["no such seed\n"; 3]);
         let none = world.db.store.write(|tx| job::attempts(tx, owner, id, 0));
         assert!(matches!(none, Err(Error::NotFound("job"))));
         world.check();
@@ -321,9 +328,9 @@ on_both_databases! {
     }
 }
 
-fn running(order: &Order) -> vehicle::protocol::AttemptReport {
+fn running(order: &Order) -> AttemptReport {
     let state = AttemptState::Running { progress_ppm: 0, metered_us: 0 };
-    vehicle::protocol::AttemptReport::new(order.attempt_id.clone(), state)
+    AttemptReport::new(order.attempt_id.clone(), state)
 }
 
 on_both_databases! {
@@ -411,5 +418,52 @@ on_both_databases! {
         assert_eq!(new.inputs, [digest("program")]);
         let refused = world.db.store.write(|tx| job::clone_of(tx, customer, id, &change).map(drop));
         assert!(matches!(refused, Err(Error::Invalid { pointer: "/inputs", .. })));
+    }
+}
+
+on_both_databases! {
+    fn outputs_are_gathered_in_groups_and_again(db) {
+        let world = World::new(db);
+        let files = Shelf::default();
+        let (customer, owner) = (world.customer(10), world.party("owner"));
+        let car = world.car(owner, RESERVE, PayIn::Cash);
+        let (from, gather) = ("map".to_owned(), Gather::Manifest);
+        let pairs = stage("pairs", Inputs::Outputs { from, gather, per_task: Some(2) });
+        let all = after("all", "pairs", Gather::Manifest);
+        // The order in which stages are named does not matter.
+        let id = staged(&world, customer, vec![all, pairs, array("map", 3)]);
+        let mut taken = vec![];
+        while world.job(customer, id).row.state == JobState::Active {
+            assert!(make(&world, &files).tasks > 0);
+            let mut next = Some(first_order(&world, car));
+            while let Some(order) = next {
+                let input = files.get(&order.input.0).ok();
+                let input = input.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+                let input: serde_json::Value = input.unwrap_or_default();
+                taken.push(input["outputs"].as_array().map(Vec::len));
+                next = completes(&world, &files, car, &order).order;
+            }
+        }
+        assert_eq!(taken, [None, None, None, Some(2), Some(1), Some(2)]);
+        world.check();
+    }
+}
+
+on_both_databases! {
+    fn several_makers_make_each_task_once(db) {
+        let world = World::new(db);
+        let files = Shelf::default();
+        let customer = world.customer(10);
+        let id = staged(&world, customer, vec![array("map", 1_700)]);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| while make(&world, &files).tasks > 0 {});
+            }
+        });
+        while make(&world, &files).tasks > 0 {}
+        let tasks = world.write(|tx| job::tasks(tx, customer, id, None, 10_000));
+        let numbers: Vec<i32> = tasks.iter().map(|task| task.number).collect();
+        assert_eq!(numbers, (0..1_700).collect::<Vec<_>>());
+        assert_eq!(tasks[1_699].input, Digest::of(br#"{"seed": 1699}"#).0);
     }
 }

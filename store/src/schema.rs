@@ -406,6 +406,7 @@ table! {
         pause -> Nullable<Text>,
         banned -> Bool,
         reason -> Nullable<Text>,
+        assurance -> Text,
     }
 }
 
@@ -495,6 +496,10 @@ table! {
         program_failures -> Integer,
         last_error -> Nullable<Text>,
         done -> Nullable<Integer>,
+        wanted -> Integer,
+        agreed -> Integer,
+        class_id -> Nullable<Text>,
+        verify_by -> Nullable<BigInt>,
     }
 }
 
@@ -650,6 +655,38 @@ table! {
     }
 }
 
+table! {
+    claim (attempt_id) {
+        attempt_id -> Binary,
+        task_id -> Binary,
+        vehicle_id -> Binary,
+        owner_id -> Binary,
+        class_id -> Text,
+        output -> Text,
+        state -> Text,
+        expected -> Nullable<Text>,
+        agreeing -> Nullable<Integer>,
+        claimed_at -> BigInt,
+        decided_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    reputation (vehicle_id) {
+        vehicle_id -> Binary,
+        right_count -> BigInt,
+        dissent -> BigInt,
+        failed -> BigInt,
+        lost -> BigInt,
+        recent -> Integer,
+        clean -> Integer,
+        rests -> Integer,
+        resting_until -> Nullable<BigInt>,
+        rest_reason -> Nullable<Text>,
+        changed_at -> BigInt,
+    }
+}
+
 allow_tables_to_appear_in_same_query!(
     account,
     asset,
@@ -665,6 +702,7 @@ allow_tables_to_appear_in_same_query!(
     block_head,
     block_span,
     cell_price,
+    claim,
     clearing,
     clearing_record,
     consent,
@@ -695,6 +733,7 @@ allow_tables_to_appear_in_same_query!(
     program_check,
     region,
     region_halt,
+    reputation,
     settlement_record,
     signing_key,
     small_blob,

@@ -2,10 +2,12 @@
 
 mod act;
 mod archive;
+mod assurance;
 mod bid;
 mod model;
 mod program;
 mod results;
+mod stages;
 
 use ::store::{JobId, LeaseId};
 use actix_web::http::StatusCode;

@@ -2,6 +2,7 @@
 
 mod model;
 mod offer;
+mod reputation;
 
 use ::store::{PartyId, Tx, VehicleId};
 use actix_web::{HttpResponse, delete, get, patch, post, put, web};
@@ -21,6 +22,7 @@ pub use model::{AddedVehicle, NewVehicle, PolicyChange, Vehicle};
 pub fn configure(routes: &mut ServiceConfig<'_>) {
     routes.service(heartbeat).service(add).service(list).service(show).service(change);
     routes.service(give_consent).service(withdraw_consent).service(offer::show_market);
+    routes.service(reputation::show_reputation).service(reputation::list_dissents);
 }
 
 /// Add a car

@@ -62,6 +62,7 @@ fn each_role_has_its_own_doors() {
         ("/v1/earnings/leases", [false, true, false, false]),
         ("/v1/payouts", [false, true, true, false]),
         ("/v1/deposits/pending", [false, false, true, false]),
+        ("/v1/dissents", [false, false, false, true]),
         ("/v1/ledger/accounts", [false, false, true, true]),
         ("/v1/ledger/transactions", [false, false, true, true]),
         ("/v1/ledger/trial-balance", [false, false, true, false]),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod app;
+mod assurance;
 mod cli;
 mod explain;
 mod jobs;

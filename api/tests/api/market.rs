@@ -8,7 +8,7 @@ use store::NodeId;
 use crate::app::{Client, PASSWORD, TestApp, new_job};
 use crate::work::{beat, car, tick};
 
-fn operator(app: &TestApp) -> Client {
+pub fn operator(app: &TestApp) -> Client {
     let email = "operator@example.org";
     identity::add_user(&app.db.store, email, "Operator", Role::Operator, PASSWORD).unwrap();
     app.log_in(email)

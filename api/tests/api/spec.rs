@@ -43,6 +43,8 @@ const ROUTES: &[&str] = &[
     "GET /v1/vehicles/{id}",
     "PATCH /v1/vehicles/{id}",
     "GET /v1/vehicles/{id}/market",
+    "GET /v1/vehicles/{id}/reputation",
+    "GET /v1/dissents",
     "PUT /v1/vehicles/{id}/consents/{purpose}/{data_class}",
     "DELETE /v1/vehicles/{id}/consents/{purpose}/{data_class}",
     "GET /v1/earnings",

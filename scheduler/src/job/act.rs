@@ -93,6 +93,7 @@ fn new_job(
         program: row.program,
         purpose: row.purpose,
         data_class: row.data_class,
+        assurance: row.assurance,
         inputs,
         bid: NewBid {
             price: bid.price,

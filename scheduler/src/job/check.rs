@@ -30,6 +30,10 @@ pub(super) fn check(
     if (extras.stages.is_empty() && listed == 0) || listed > MAX_TASKS {
         return Err(Error::invalid("/inputs", format!("1 to {MAX_TASKS} inputs, one a task")));
     }
+    if !new.assurance.is_valid() {
+        let why = "spot_check of more than 0 to 100 %, quorum of 2 to 5 results";
+        return Err(Error::invalid("/assurance", why));
+    }
     let asset = check_quote(tx, &new.market, &new.bid)?;
     check_blobs(tx, customer, new, extras)?;
     check_bans(tx, customer, new, extras)?;

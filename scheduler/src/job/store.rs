@@ -6,6 +6,7 @@ use store::sets::Set;
 use store::{Amount, AttemptId, BidId, HoldId, JobId, PartyId, TaskId, Timestamp, Tx};
 
 use super::stage::Extras;
+use crate::assurance::Assurance;
 use crate::{DataClass, Error, JobReason, JobState, Pause, Purpose, Result, Runtime, TaskState};
 
 /// What a customer asks for.
@@ -20,6 +21,7 @@ pub struct NewJob {
     pub data_class: DataClass,
     /// One task for each: digests of the inputs' blobs.
     pub inputs: Vec<String>,
+    pub assurance: Assurance,
     pub bid: NewBid,
 }
 
@@ -80,6 +82,7 @@ pub struct JobRow {
     pub banned: bool,
     /// Why it failed.
     pub reason: Option<JobReason>,
+    pub assurance: Assurance,
 }
 
 impl JobRow {
@@ -128,6 +131,14 @@ pub struct TaskRow {
     pub last_error: Option<String>,
     /// Its number among the job's completed tasks in order of completion, from 1.
     pub done: Option<i32>,
+    /// Results that must name the same output; 0 until a car has named the first.
+    pub wanted: i32,
+    /// Results that named the output that was accepted; 0 if that was the only one.
+    pub agreed: i32,
+    /// Hardware class of the first result: the others are of the same.
+    pub class_id: Option<String>,
+    /// When the wait for a further result is over; none: it does not wait for one.
+    pub verify_by: Option<Timestamp>,
 }
 
 /// A list in a text column.
@@ -189,6 +200,7 @@ pub(super) fn insert(
             job::program_retries.eq(extras.program_retries),
             job::early_stop.eq(extras.early_stop),
             job::staged.eq(!extras.stages.is_empty()),
+            job::assurance.eq(new.assurance.to_string()),
         ))
         .execute(tx.conn)?;
     insert_bid(tx, id, &new.bid)?;

@@ -2,6 +2,7 @@
 
 mod bill;
 pub(crate) mod engine;
+mod evict;
 mod heartbeat;
 mod plan;
 mod store;
@@ -9,10 +10,11 @@ mod sweep;
 mod view;
 
 pub use bill::{Bill, BillLine, bill};
+pub use evict::{Evict, evict};
 pub use heartbeat::heartbeat;
 #[cfg(test)]
 pub(crate) use store::earmark;
 pub use store::{AttemptRow, LeaseRow};
-pub(crate) use store::{NewLease, insert_leases};
+pub(crate) use store::{NewLease, insert_leases, is_live, is_open};
 pub use sweep::{Swept, sweep};
 pub use view::{LeaseView, of_job, of_owner};

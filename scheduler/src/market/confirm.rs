@@ -7,6 +7,7 @@ use pricing::lane_value;
 use store::{BidId, JobId, Timestamp, Tx, VehicleId};
 
 use super::book::{OpenBook, speed};
+use super::fit::{Waits, choosy};
 use super::halt::halted_regions;
 use super::leader::Reign;
 use super::place::{Placement, Unplaced};
@@ -49,8 +50,11 @@ pub(super) fn plan_confirmed(
     now: &Now,
 ) -> Result<(Vec<Placement>, Vec<Unplaced>)> {
     let (mut standing, mut fallen) = (Vec::new(), Vec::new());
+    let choosy = choosy(snapshot);
     for placed in placements {
-        match objection(reign, open, snapshot, config, &placed, now)? {
+        let waits = choosy.get(&placed.bid).copied();
+        match objection(reign, open, snapshot, config, &placed, now)?.or(unfit(&placed, waits, now))
+        {
             None => standing.push(placed),
             Some(reason) => {
                 fallen.push(Unplaced { bid: placed.bid, cell: placed.cell, reason });
@@ -75,6 +79,13 @@ fn below_min_fill(open: &OpenBook, standing: &[Placement], fallen: &[Unplaced]) 
         terms.map_or(0, |terms| terms.min_fill)
     };
     lanes.into_iter().filter(|(bid, lanes)| *lanes < least(bid)).map(|(bid, _)| bid).collect()
+}
+
+/// What the job waits for has been run by this owner's cars, or on another class.
+fn unfit(placed: &Placement, waits: Option<&Waits>, now: &Now) -> Option<NoCar> {
+    let car = now.cars.get(&placed.vehicle)?;
+    let fits = waits.is_none_or(|waits| waits.fit(car.owner, &car.class));
+    (!fits).then_some(NoCar::AlreadyRan)
 }
 
 fn objection(

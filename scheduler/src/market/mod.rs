@@ -8,6 +8,7 @@ mod depth;
 mod explain;
 mod fee;
 mod figures;
+mod fit;
 mod halt;
 mod history;
 mod leader;

@@ -8,9 +8,10 @@ use store::{Amount, BidId, JobId, VehicleId};
 
 use super::CellRef;
 use super::book::{OpenBook, Terms};
+use super::fit::{Waits, choosy};
 use super::leader::Reign;
 use super::snapshot::Snapshot;
-use super::supply::{ask, cell_of, lease_s};
+use super::supply::{IdleCar, ask, cell_of, lease_s};
 use super::term::plan_term;
 use crate::{Config, Error, NoCar, Result};
 
@@ -48,6 +49,7 @@ pub(super) fn choose_cars(
 ) -> Result<Vec<Placement>> {
     let fault = || Error::Clearing("a fill of nothing that was in the book".to_owned());
     let mut queues = queues(reign, open, clearing, snapshot, config)?;
+    let choosy = choosy(snapshot);
     let mut placements = Vec::new();
     for fills in clearing.fills.chunk_by(|a, b| a.bid == b.bid) {
         let won = won(open, clearing, fills).ok_or_else(fault)?;
@@ -58,7 +60,8 @@ pub(super) fn choose_cars(
             let longest_s = lease_s(open.cells[cell].stay, config);
             let term_s = bearable_s.min(longest_s).min(until(terms, snapshot));
             for _ in 0..lanes {
-                let (.., vehicle) = queues[cell].pop().ok_or_else(fault)?;
+                let waits = choosy.get(&terms.bid).copied();
+                let vehicle = take(&mut queues[cell], waits).ok_or_else(fault)?;
                 let (bid, job, price) = (terms.bid, terms.job, Amount(price));
                 placements.push(Placement { bid, job, cell, vehicle, price, term_s });
             }
@@ -89,30 +92,40 @@ fn until(terms: &Terms, snapshot: &Snapshot) -> i32 {
     i32::try_from(left_us / 1_000_000).unwrap_or(i32::MAX).max(1)
 }
 
-type Queue = Vec<(i64, [u8; 32], VehicleId)>;
+type Queue<'a> = Vec<(i64, [u8; 32], VehicleId, &'a IdleCar)>;
+
+/// The first car that there is a task for; if there is none, the first: the confirmation will say
+/// that it found no lawful car.
+fn take(queue: &mut Queue<'_>, waits: Option<&Waits>) -> Option<VehicleId> {
+    let fits = |car: &IdleCar| waits.is_none_or(|waits| waits.fit(car.owner, &car.class));
+    let last = queue.len().checked_sub(1)?;
+    let place = queue.iter().rposition(|(.., car)| fits(car)).unwrap_or(last);
+    let (.., car) = queue.remove(place);
+    Some(car.id)
+}
 
 /// Each cell's cars that ask no more than its price, the last to take first.
-fn queues(
+fn queues<'a>(
     reign: &Reign,
     open: &OpenBook,
     clearing: &Clearing,
-    snapshot: &Snapshot,
+    snapshot: &'a Snapshot,
     config: &Config,
-) -> Result<Vec<Queue>> {
+) -> Result<Vec<Queue<'a>>> {
     let places: HashMap<CellRef<'_>, usize> =
         open.cells.iter().zip(0..).map(|(key, cell)| (key.borrowed(), cell)).collect();
-    let mut queues: Vec<Queue> = vec![Vec::new(); open.cells.len()];
+    let mut queues: Vec<Queue<'_>> = vec![Vec::new(); open.cells.len()];
     for car in &snapshot.cars {
         let key = cell_of(car, snapshot.now, config);
         let Some(cell) = key.and_then(|key| places.get(&key).copied()) else { continue };
         let asks = ask(reign, car.reserve)?;
         let price = clearing.cells.get(cell).and_then(|cell| cell.price);
         if price.is_some_and(|price| asks <= price) {
-            queues[cell].push((asks, tie(reign.row.tick, car.id), car.id));
+            queues[cell].push((asks, tie(reign.row.tick, car.id), car.id, car));
         }
     }
     for queue in &mut queues {
-        queue.sort_unstable_by(|a, b| b.cmp(a));
+        queue.sort_unstable_by_key(|car| std::cmp::Reverse((car.0, car.1, car.2)));
     }
     Ok(queues)
 }

@@ -55,6 +55,7 @@ fn car() -> impl Strategy<Value = IdleCar> {
     let until = proptest::option::of(0..2_000_i64);
     (0..2_usize, 0..3_usize, 1..64_i32, 0..400_000_i64, until).prop_map(
         |(region, class, permits, reserve, until)| IdleCar {
+            owner: store::PartyId::NIL,
             id: VehicleId::NIL,
             region: ["us-ca", "us-tx"][region].to_owned(),
             class: CLASSES[class].0.to_owned(),
@@ -90,6 +91,7 @@ fn demand() -> impl Strategy<Value = Demand> {
             min_fill: min_fill.clamp(1, lanes),
             free: Amount(free),
             live: 0,
+            waits: super::fit::Waits::default(),
         }
     })
 }

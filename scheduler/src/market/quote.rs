@@ -9,6 +9,7 @@ use store::{Amount, BidId, JobId, PartyId, Rounding, Store, Timestamp, Tx, mul_d
 
 use super::book::open_book;
 use super::explain::{BidOutcome, Fate, TickRef, fold_outcome};
+use super::fit::Waits;
 use super::history::{CellFilter, CellPrice, each_price, per_hw4_hour};
 use super::leader::{Reign, observe};
 use super::record::Record;
@@ -164,6 +165,7 @@ fn demand(snapshot: &Snapshot, customer: PartyId, request: &QuoteRequest) -> Dem
         min_fill: i64::from(bid.min_fill).clamp(1, lanes),
         free: bid.budget,
         live: 0,
+        waits: Waits::default(),
     }
 }
 

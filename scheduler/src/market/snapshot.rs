@@ -7,8 +7,10 @@ use diesel::prelude::*;
 use store::schema::{bid, hardware_class, job, lease, task, vehicle};
 use store::{Amount, BidId, HoldId, JobId, PartyId, Timestamp, Tx};
 
+use super::fit::{Waits, limit_lanes};
 use super::halt::halted_regions;
 use super::supply::{IdleCar, load_idle};
+use crate::assurance::load_job_waits;
 use crate::job::{BidRow, JobRow};
 use crate::{Config, DataClass, JobState, LeaseState, Purpose, Result, TaskState};
 
@@ -36,6 +38,8 @@ pub(super) struct Demand {
     pub free: Amount,
     /// Leases offered or running.
     pub live: i64,
+    /// Who may take its tasks, if not everybody may.
+    pub waits: Waits,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -69,6 +73,7 @@ pub(super) fn load_snapshot(tx: &mut Tx<'_>, config: &Config, market: &str) -> R
         halted: halted_regions(tx, market)?,
         ..Snapshot::default()
     };
+    limit_lanes(&mut snapshot.demand, &snapshot.cars);
     for (region, class, customer) in live {
         *snapshot.leased.entry((region, class)).or_default() += 1;
         *snapshot.leased_to.entry(customer).or_default() += 1;
@@ -89,7 +94,8 @@ fn load_live(tx: &mut Tx<'_>, market: &str) -> Result<Vec<(String, String, Party
         .inner_join(vehicle::table.on(vehicle::id.eq(lease::vehicle_id)))
         .inner_join(job::table.on(job::id.eq(lease::job_id)))
         .filter(lease::market_id.eq(market))
-        .filter(lease::state.eq(LeaseState::Offered).or(lease::state.eq(LeaseState::Running)))
+        .filter(crate::lease::is_live())
+        .filter(crate::lease::is_open())
         .select((vehicle::region_id, vehicle::class_id, job::customer_id))
         .load(tx.conn)?;
     Ok(rows)
@@ -106,6 +112,7 @@ fn load_demand(tx: &mut Tx<'_>, market: &str) -> Result<Vec<Demand>> {
         .load(tx.conn)?;
     let queued = load_queued(tx, market)?;
     let leases = load_leases(tx, market)?;
+    let mut waits = load_job_waits(tx, market)?;
     let mut demand = Vec::new();
     let mut priorities = HashMap::new();
     for (job, bid) in jobs {
@@ -116,7 +123,10 @@ fn load_demand(tx: &mut Tx<'_>, market: &str) -> Result<Vec<Demand>> {
         let lanes = (i64::from(bid.lanes) - leased.live).min(queued - leased.offered);
         if lanes > 0 {
             let free = remaining(tx, job.hold_id)? - leased.earmarked;
-            demand.push(to_demand(job, bid, lanes, free, leased.live));
+            let tasks = waits.remove(&job.id).unwrap_or_default();
+            let waiting = i64::try_from(tasks.len()).unwrap_or(i64::MAX);
+            let waits = Waits { fresh: queued - leased.offered - waiting, tasks };
+            demand.push(Demand { waits, ..to_demand(job, bid, lanes, free, leased.live) });
         }
     }
     order_own(&mut demand, &priorities);
@@ -177,6 +187,7 @@ fn to_demand(job: JobRow, bid: BidRow, lanes: i64, free: Amount, live: i64) -> D
         min_fill: (i64::from(bid.min_fill) - live).clamp(1, lanes),
         free,
         live,
+        waits: Waits::default(),
     }
 }
 
@@ -201,7 +212,7 @@ struct Leased {
 fn load_leases(tx: &mut Tx<'_>, market: &str) -> Result<HashMap<JobId, Leased>> {
     let rows: Vec<(JobId, LeaseState, Amount)> = lease::table
         .filter(lease::market_id.eq(market))
-        .filter(lease::state.ne(LeaseState::Settled))
+        .filter(crate::lease::is_open())
         .select((lease::job_id, lease::state, lease::earmark))
         .load(tx.conn)?;
     let mut leases: HashMap<JobId, Leased> = HashMap::new();
@@ -256,6 +267,7 @@ mod tests {
             min_fill: 1,
             free: Amount(1),
             live: 0,
+            waits: Waits::default(),
         }
     }
 

@@ -5,11 +5,12 @@ use std::collections::{HashMap, HashSet};
 use diesel::prelude::*;
 use pricing::gross_reserve;
 use store::schema::{consent, lease, presence, region, vehicle};
-use store::{Amount, Timestamp, Tx, VehicleId};
+use store::{Amount, PartyId, Timestamp, Tx, VehicleId};
 
 use super::CellRef;
 use super::leader::Reign;
-use crate::{Config, DataClass, Error, LeaseState, Permits, Purpose, Result, Stay};
+use crate::assurance::load_resting;
+use crate::{Config, DataClass, Error, Permits, Purpose, Result, Stay};
 
 /// Ids a statement: well under both databases' limits of bound values.
 pub(super) const CHUNK: usize = 500;
@@ -18,6 +19,7 @@ pub(super) const CHUNK: usize = 500;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct IdleCar {
     pub id: VehicleId,
+    pub owner: PartyId,
     pub region: String,
     pub class: String,
     pub permits: Permits,
@@ -27,7 +29,7 @@ pub(super) struct IdleCar {
     pub until: Option<Timestamp>,
 }
 
-type Row = (VehicleId, String, String, Amount, Option<Timestamp>, Option<Timestamp>);
+type Row = (VehicleId, PartyId, String, String, Amount, Option<Timestamp>, Option<Timestamp>);
 
 /// Every idle car of a market, by id.
 pub(super) fn load_idle(tx: &mut Tx<'_>, config: &Config, market: &str) -> Result<Vec<IdleCar>> {
@@ -42,6 +44,7 @@ pub(super) fn load_idle(tx: &mut Tx<'_>, config: &Config, market: &str) -> Resul
         .order(vehicle::id)
         .select((
             vehicle::id,
+            vehicle::owner_id,
             vehicle::region_id,
             vehicle::class_id,
             vehicle::reserve,
@@ -49,15 +52,14 @@ pub(super) fn load_idle(tx: &mut Tx<'_>, config: &Config, market: &str) -> Resul
             presence::until,
         ))
         .load(tx.conn)?;
-    let busy: Vec<VehicleId> = lease::table
-        .filter(lease::state.eq(LeaseState::Offered).or(lease::state.eq(LeaseState::Running)))
-        .select(lease::vehicle_id)
-        .load(tx.conn)?;
+    let busy: Vec<VehicleId> =
+        lease::table.filter(crate::lease::is_live()).select(lease::vehicle_id).load(tx.conn)?;
     let permits: Vec<(VehicleId, Purpose, DataClass)> = consent::table
         .filter(consent::withdrawn_at.is_null())
         .select((consent::vehicle_id, consent::purpose, consent::data_class))
         .load(tx.conn)?;
-    Ok(idle(rows, busy, permits))
+    let resting = load_resting(tx)?;
+    Ok(idle(rows, busy.into_iter().chain(resting), permits))
 }
 
 /// Those of these cars that are still idle, as they are now.
@@ -67,6 +69,7 @@ pub(super) fn load_idle_of(
     ids: &[VehicleId],
 ) -> Result<HashMap<VehicleId, IdleCar>> {
     let since = tx.now.plus_s(-config.heartbeat_timeout_s);
+    let resting = load_resting(tx)?;
     let mut found = HashMap::new();
     for chunk in ids.chunks(CHUNK) {
         let rows: Vec<Row> = vehicle::table
@@ -77,6 +80,7 @@ pub(super) fn load_idle_of(
             .filter(presence::seen_at.ge(since))
             .select((
                 vehicle::id,
+                vehicle::owner_id,
                 vehicle::region_id,
                 vehicle::class_id,
                 vehicle::reserve,
@@ -86,7 +90,7 @@ pub(super) fn load_idle_of(
             .load(tx.conn)?;
         let busy: Vec<VehicleId> = lease::table
             .filter(lease::vehicle_id.eq_any(chunk))
-            .filter(lease::state.eq(LeaseState::Offered).or(lease::state.eq(LeaseState::Running)))
+            .filter(crate::lease::is_live())
             .select(lease::vehicle_id)
             .load(tx.conn)?;
         let permits: Vec<(VehicleId, Purpose, DataClass)> = consent::table
@@ -94,28 +98,29 @@ pub(super) fn load_idle_of(
             .filter(consent::withdrawn_at.is_null())
             .select((consent::vehicle_id, consent::purpose, consent::data_class))
             .load(tx.conn)?;
-        found.extend(idle(rows, busy, permits).into_iter().map(|car| (car.id, car)));
+        let off = busy.into_iter().chain(resting.iter().copied());
+        found.extend(idle(rows, off, permits).into_iter().map(|car| (car.id, car)));
     }
     Ok(found)
 }
 
-/// Who is not at work and allows something.
+/// Who is neither at work nor resting, and allows something.
 fn idle(
     rows: Vec<Row>,
-    busy: Vec<VehicleId>,
+    busy: impl Iterator<Item = VehicleId>,
     consents: Vec<(VehicleId, Purpose, DataClass)>,
 ) -> Vec<IdleCar> {
-    let busy: HashSet<VehicleId> = busy.into_iter().collect();
+    let busy: HashSet<VehicleId> = busy.collect();
     let mut permits: HashMap<VehicleId, Permits> = HashMap::new();
     for (id, purpose, data_class) in consents {
         let all = permits.entry(id).or_default();
         *all = all.with(purpose, data_class);
     }
     let idle = rows.into_iter().filter(|(id, ..)| !busy.contains(id));
-    let cars = idle.filter_map(|(id, region, class, reserve, named, lasts)| {
+    let cars = idle.filter_map(|(id, owner, region, class, reserve, named, lasts)| {
         let permits = *permits.get(&id)?;
         let until = named.into_iter().chain(lasts).min();
-        Some(IdleCar { id, region, class, permits, reserve, until })
+        Some(IdleCar { id, owner, region, class, permits, reserve, until })
     });
     cars.collect()
 }

@@ -15,7 +15,7 @@ use super::place::{Placement, choose_cars};
 use super::snapshot::{Snapshot, load_snapshot};
 use crate::lease::engine::end_jobs;
 use crate::lease::{NewLease, insert_leases};
-use crate::{Config, Error, JobReason, JobState, LeaseState, Result};
+use crate::{Config, Error, JobReason, JobState, Result};
 
 /// What a tick did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,7 +134,7 @@ fn is_exhausted(tx: &mut Tx<'_>, id: JobId, free: Amount) -> Result<bool> {
     let Some(hold) = active else { return Ok(false) };
     let earmarks: Vec<Amount> = lease::table
         .filter(lease::job_id.eq(id))
-        .filter(lease::state.ne(LeaseState::Settled))
+        .filter(crate::lease::is_open())
         .select(lease::earmark)
         .load(tx.conn)?;
     let earmarked: Amount = earmarks.into_iter().sum();

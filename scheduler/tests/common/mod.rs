@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 use ledger::Code;
+use scheduler::assurance::Assurance;
 use scheduler::fleet::{self, NewVehicle, Policy};
 use scheduler::job::{self, JobView, NewBid, NewJob};
 use scheduler::market::TickReport;
@@ -217,6 +218,7 @@ pub fn new_job(tasks: usize, lanes: i32) -> NewJob {
         purpose: Purpose::Simulation,
         data_class: DataClass::Synthetic,
         inputs: vec![digest("input"); tasks],
+        assurance: Assurance::None,
         bid: NewBid {
             price: Amount(360_000),
             lanes,

@@ -89,6 +89,13 @@ pub fn numbered(text: &str) -> String {
     out + rest
 }
 
+/// How leases and attempts have ended so far, in words.
+pub fn ends(world: &World) -> Vec<String> {
+    let all = world.write(load);
+    let leases = all.leases.iter().filter_map(|row| Some(row.end_reason?.to_string()));
+    leases.chain(all.attempts.iter().map(|row| row.state.to_string())).collect()
+}
+
 /// What holds after every commit.
 pub fn check(world: &World) {
     world.check();

@@ -1,10 +1,13 @@
 //! `driveway bench`: how quick, on this machine, and beside whom.
 #![allow(clippy::float_arithmetic)]
 
+mod dispatch;
 mod ledger;
 mod market;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+
+use std::path::PathBuf;
 
 use clap::Subcommand;
 
@@ -12,6 +15,8 @@ use super::{Answer, Failure};
 
 #[derive(Subcommand)]
 pub enum Command {
+    /// Let, deliver, complete and settle leases, beside the plain way on the same database.
+    Dispatch(dispatch::DispatchArgs),
     /// Post transfers, beside raw SQL on the same database.
     Ledger(ledger::LedgerArgs),
     /// Clear markets that stand for a hundred million cars, beside a solver of linear programs.
@@ -24,6 +29,7 @@ pub enum Command {
 impl Command {
     pub fn run(self, json: bool) -> Result<Answer, Failure> {
         match self {
+            Self::Dispatch(args) => args.run(json),
             Self::Ledger(args) => args.run(json),
             Self::Market(args) => args.run(json),
             #[cfg(feature = "sandbox")]
@@ -39,4 +45,38 @@ fn machine() -> String {
     let model = model.map_or(std::env::consts::ARCH, |(_, name)| name);
     let build = if cfg!(debug_assertions) { ", debug build" } else { "" };
     format!("{model}, {cpus} processors, {}{build}", std::env::consts::OS)
+}
+
+/// A SQLite file that goes away with what SQLite puts beside it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        Self(PathBuf::from(format!("driveway-bench-{}.sqlite", std::process::id())))
+    }
+
+    fn url(&self) -> String {
+        format!("sqlite://{}", self.0.display())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let name = self.0.display().to_string();
+        for end in [
+            "",
+            "-wal",
+            "-shm",
+            ".lock",
+            ".raw",
+            ".raw-wal",
+            ".raw-shm",
+            ".plain",
+            ".plain-wal",
+            ".plain-shm",
+        ] {
+            // Most of them are not there.
+            let _ = std::fs::remove_file(format!("{name}{end}"));
+        }
+    }
 }

@@ -4,6 +4,7 @@
 use store::{AttemptId, JobId, TaskId};
 
 use super::world::World;
+use crate::assurance::Event;
 use crate::job::{Tally, end_of, fails_everywhere};
 use crate::lease::plan::Close;
 use crate::{AttemptOutcome, JobReason, JobState, Result, TaskState, Verdict};
@@ -23,27 +24,48 @@ fn verdict(outcome: AttemptOutcome) -> Verdict {
 
 /// How a task ended for good.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Counted {
+pub(super) enum Counted {
     Completed,
     FailedByProgram,
     FailedByCars,
 }
 
 /// An attempt that has just ended.
-struct Ended<'c> {
-    id: AttemptId,
-    task: TaskId,
-    resumed: Option<AttemptId>,
-    close: &'c Close,
+pub(super) struct Ended<'c> {
+    pub id: AttemptId,
+    pub task: TaskId,
+    pub resumed: Option<AttemptId>,
+    pub close: &'c Close,
+}
+
+/// What the end of an attempt says of its car.
+fn event(outcome: AttemptOutcome) -> Option<Event> {
+    match outcome {
+        AttemptOutcome::Completed | AttemptOutcome::FailedProgram => Some(Event::Done),
+        AttemptOutcome::FailedCar => Some(Event::Failed),
+        AttemptOutcome::Lost => Some(Event::Lost),
+        // The driver comes first, and a customer may think better of it.
+        AttemptOutcome::Running
+        | AttemptOutcome::Checkpointed
+        | AttemptOutcome::Vacated
+        | AttemptOutcome::Cancelled => None,
+    }
 }
 
 impl World<'_> {
     /// Ends the running attempt and moves its task on.
     pub fn close_attempt(&mut self, id: AttemptId, close: &Close) -> Result<()> {
         let now = self.now;
+        let assured = self.is_assured(self.attempts.get(id)?.task_id)?;
         let row = self.attempts.edit(id)?;
         row.state = close.outcome;
-        row.verdict = verdict(close.outcome);
+        row.verdict = match close.outcome {
+            // Not before others have named the same output, or the same failure.
+            AttemptOutcome::Completed | AttemptOutcome::FailedProgram if assured => {
+                Verdict::Pending
+            }
+            outcome => verdict(outcome),
+        };
         row.reason.clone_from(&close.reason);
         row.ended_at = Some(now);
         row.metered_us = close.metered_us;
@@ -53,8 +75,15 @@ impl World<'_> {
         let lease = self.leases.edit(lease)?;
         lease.attempt_id = None;
         lease.count(verdict, close.billable_us);
+        let car = lease.vehicle_id;
+        if let Some(event) = event(close.outcome) {
+            self.learn(car, event);
+        }
         match close.outcome {
             AttemptOutcome::Running => Ok(()),
+            AttemptOutcome::Completed | AttemptOutcome::FailedProgram if assured => {
+                self.claim(&ended)
+            }
             AttemptOutcome::Completed => self.complete(&ended),
             AttemptOutcome::Checkpointed => self.checkpoint(&ended),
             AttemptOutcome::Cancelled => self.cancel(&ended),
@@ -77,7 +106,7 @@ impl World<'_> {
             let customer = self.jobs.get(job)?.customer_id;
             self.effects.grants.insert((output.clone(), customer), size);
         }
-        self.decide_checkpoint(ended.resumed, Verdict::Paid, "")?;
+        self.decide(ended.resumed, Verdict::Paid, "")?;
         self.count_task(ended.task, Counted::Completed)
     }
 
@@ -86,7 +115,7 @@ impl World<'_> {
         task.resume_attempt = Some(ended.id);
         task.checkpoint.clone_from(&ended.close.blob);
         // It went on from the older checkpoint, so that one was good.
-        self.decide_checkpoint(ended.resumed, Verdict::Paid, "")?;
+        self.decide(ended.resumed, Verdict::Paid, "")?;
         self.requeue(ended.task)
     }
 
@@ -98,11 +127,12 @@ impl World<'_> {
         }
         task.state = TaskState::Cancelled;
         task.resume_attempt = None;
-        self.decide_checkpoint(ended.resumed, Verdict::Paid, "")
+        self.drop_claims(ended.task)?;
+        self.decide(ended.resumed, Verdict::Paid, "")
     }
 
     /// Back into the queue; out of it for good if the job has ended meanwhile.
-    fn requeue(&mut self, id: TaskId) -> Result<()> {
+    pub(super) fn requeue(&mut self, id: TaskId) -> Result<()> {
         let task = self.tasks.edit(id)?;
         task.state = TaskState::Queued;
         let (job, number) = (task.job_id, task.number);
@@ -123,7 +153,7 @@ impl World<'_> {
         let failures = task.program_failures;
         let retries = self.jobs.get(task.job_id)?.program_retries;
         let why = "the program failed on the checkpoint";
-        self.decide_checkpoint(ended.resumed, Verdict::Unpaid, why)?;
+        self.decide(ended.resumed, Verdict::Unpaid, why)?;
         if ended.close.fatal || failures > retries {
             self.fail(ended.task, Counted::FailedByProgram)
         } else {
@@ -136,18 +166,18 @@ impl World<'_> {
         task.car_failures += 1;
         task.last_error = Some(ended.close.reason.clone());
         if task.car_failures > self.config.car_retries {
-            self.fail(ended.task, Counted::FailedByCars)
+            self.finish_late(ended.task)
         } else {
             self.requeue(ended.task)
         }
     }
 
-    fn fail(&mut self, id: TaskId, why_failed: Counted) -> Result<()> {
+    pub(super) fn fail(&mut self, id: TaskId, why_failed: Counted) -> Result<()> {
         let task = self.tasks.edit(id)?;
         task.state = TaskState::Failed;
         let pending = task.resume_attempt.take();
         let why = "the task failed before it was resumed";
-        self.decide_checkpoint(pending, Verdict::Unpaid, why)?;
+        self.decide(pending, Verdict::Unpaid, why)?;
         self.count_task(id, why_failed)
     }
 
@@ -156,13 +186,14 @@ impl World<'_> {
         let task = self.tasks.edit(id)?;
         task.state = TaskState::Cancelled;
         let resumed = task.resume_attempt.take();
+        self.drop_claims(id)?;
         let why = "the job ended before it was resumed";
-        self.decide_checkpoint(resumed, Verdict::Paid, why)
+        self.decide(resumed, Verdict::Paid, why)
     }
 
-    /// Decides the attempt that left a checkpoint, if it is still pending, and settles its lease if
-    /// that was the last open question.
-    fn decide_checkpoint(
+    /// Decides an attempt that left a checkpoint or a result, if it is still pending, and settles its
+    /// lease if that was the last open question.
+    pub(super) fn decide(
         &mut self,
         id: Option<AttemptId>,
         verdict: Verdict,
@@ -182,7 +213,7 @@ impl World<'_> {
 
     /// Counts a task that completed or failed for good; with the last one the job has ended, and
     /// with a program that fails everywhere it is to end.
-    fn count_task(&mut self, id: TaskId, how: Counted) -> Result<()> {
+    pub(super) fn count_task(&mut self, id: TaskId, how: Counted) -> Result<()> {
         let task = self.tasks.edit(id)?;
         let job = self.jobs.edit(task.job_id)?;
         let completed = how == Counted::Completed;

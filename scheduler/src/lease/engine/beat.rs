@@ -6,6 +6,7 @@ use vehicle::protocol::{AttemptState, Digest, Heartbeat, HeartbeatReply, Order, 
 use super::Glance;
 use super::note::note;
 use super::world::{Car, World};
+use crate::assurance::Assurance;
 use crate::fleet::{Circumstances, Eligibility, Word, judge};
 use crate::lease::plan::{Next, Report, RunningAttempt, View, plan};
 use crate::lease::store::AttemptRow;
@@ -225,7 +226,11 @@ impl World<'_> {
         let job: JobId = self.leases.get(id)?.job_id;
         // The last report may have ended the job.
         let goes = self.jobs.get(job)?.goes() && !self.effects.hopeless.contains(&job);
-        let Some(task_id) = goes.then(|| self.dequeue(job)).flatten() else {
+        if goes && self.rests(id)? {
+            self.end_lease(id, EndReason::Failed)?;
+            return Ok(None);
+        }
+        let Some(task_id) = goes.then(|| self.dequeue_for(job, id)).flatten() else {
             self.end_lease(id, EndReason::NoWork)?;
             return Ok(None);
         };
@@ -269,7 +274,11 @@ impl World<'_> {
             program: Digest(program.clone()),
             input: Digest(task.input.clone()),
             checkpoint: task.checkpoint.clone().map(Digest),
-            limits: self.config.limits.clone(),
+            limits: vehicle::protocol::Limits {
+                // Else honest cars could differ in the bits of a NaN.
+                deterministic: job.assurance != Assurance::None,
+                ..self.config.limits.clone()
+            },
         })
     }
 }

@@ -11,9 +11,10 @@ use store::{AnyConnection, AttemptId, JobId, LeaseId, TaskId, Tx, VehicleId};
 use super::Call;
 use super::beat::{named, reported};
 use super::world::{Car, World};
+use crate::assurance::{Assurance, load_claims, load_reputations};
 use crate::fleet::{VehicleRow, load_permits, load_places, load_used, load_vehicles, load_words};
 use crate::job::TaskRow;
-use crate::lease::store::{AttemptRow, LeaseRow};
+use crate::lease::store::{AttemptRow, LeaseRow, is_open};
 use crate::{Config, PayIn, Result};
 
 /// What a batch is about.
@@ -24,6 +25,8 @@ pub(crate) struct Scope<'a> {
     pub leases: Vec<LeaseRow>,
     /// Jobs that end before their tasks are done.
     pub ending: Vec<JobId>,
+    /// Tasks that waited long enough for a further result.
+    pub waiting: Vec<TaskRow>,
 }
 
 /// Whoever loads a world to change it has the market's row.
@@ -31,16 +34,19 @@ pub(crate) fn load_world<'w, 't: 'w>(
     tx: &mut Tx<'t>,
     config: &'w Config,
     market_id: &str,
-    scope: Scope<'_>,
+    mut scope: Scope<'_>,
 ) -> Result<World<'w>> {
     let asset = market::table.find(market_id).select(market::asset).first(tx.conn)?;
     let mut world = World::new(tx.now, tx.ids(), config, market_id, asset);
     load_cars(tx, &mut world, scope.calls)?;
-    scope.leases.into_iter().for_each(|row| world.put_lease(row));
+    let leases = std::mem::take(&mut scope.leases);
+    leases.into_iter().for_each(|row| world.put_lease(row));
     load_running(tx, &mut world, scope.calls)?;
-    load_jobs(tx, &mut world, &scope.ending)?;
+    load_jobs(tx, &mut world, &scope)?;
     load_stages(tx, &mut world)?;
     load_tasks(tx, &mut world, scope.calls, &scope.ending)?;
+    scope.waiting.into_iter().for_each(|row| world.put_task(row));
+    load_results(tx, &mut world)?;
     load_checkpoints(tx, &mut world)?;
     load_payees(tx, &mut world)?;
     load_blobs(tx, &mut world, scope.calls)?;
@@ -120,9 +126,10 @@ fn load_attempts(tx: &mut Tx<'_>, world: &mut World<'_>, ids: BTreeSet<AttemptId
     Ok(())
 }
 
-fn load_jobs(tx: &mut Tx<'_>, world: &mut World<'_>, ending: &[JobId]) -> Result<()> {
+fn load_jobs(tx: &mut Tx<'_>, world: &mut World<'_>, scope: &Scope<'_>) -> Result<()> {
     let leased = world.leases.iter().map(|row| row.job_id);
-    let ids: BTreeSet<JobId> = leased.chain(ending.iter().copied()).collect();
+    let waiting = scope.waiting.iter().map(|row| row.job_id);
+    let ids: BTreeSet<JobId> = leased.chain(scope.ending.iter().copied()).chain(waiting).collect();
     let rows: Vec<crate::job::JobRow> = Set::default()
         .ids("id", ids)
         .load(tx.conn, "SELECT j.* FROM {set} CROSS JOIN job j WHERE j.id = w.id")?;
@@ -162,14 +169,78 @@ fn load_tasks(
             *takers.entry(world.leases.get(lease)?.job_id).or_default() += 1;
         }
     }
+    load_fitting(tx, world, calls, &takers)?;
+    takers.retain(|job, _| !is_assured(world, *job));
     load_queued(tx.conn, &takers)?.into_iter().for_each(|row| world.put_task(row));
     // Of jobs that end: the rest of their tasks needs no decision.
     let rows: Vec<TaskRow> = Set::default().ids("id", ending.iter().copied()).load(
         tx.conn,
         "SELECT t.* FROM {set} CROSS JOIN task t
-        WHERE t.job_id = w.id AND t.state = 'queued' AND t.resume_attempt IS NOT NULL",
+        WHERE t.job_id = w.id AND t.state = 'queued'
+            AND (t.resume_attempt IS NOT NULL OR t.wanted > 0)",
     )?;
     rows.into_iter().for_each(|row| world.put_task(row));
+    Ok(())
+}
+
+fn is_assured(world: &World<'_>, job: JobId) -> bool {
+    world.jobs.find(job).is_some_and(|job| job.assurance != Assurance::None)
+}
+
+/// Of jobs with assurance, the first queued tasks that each car may take: no owner runs a task
+/// twice. A query for each owner, class and job.
+fn load_fitting(
+    tx: &mut Tx<'_>,
+    world: &mut World<'_>,
+    calls: &[Call<'_>],
+    takers: &BTreeMap<JobId, i64>,
+) -> Result<()> {
+    use diesel::dsl::{exists, not, sql};
+    use diesel::sql_types::Bool;
+    use store::schema::claim;
+    let mut wants = BTreeSet::new();
+    for call in calls {
+        let (Some(lease), Some(car)) =
+            (world.live.get(&call.vehicle), world.cars.get(&call.vehicle))
+        else {
+            continue;
+        };
+        let job = world.leases.get(*lease)?.job_id;
+        if is_assured(world, job) {
+            wants.insert((job, car.row.owner_id, car.row.class_id.clone()));
+        }
+    }
+    for (job, owner, class) in wants {
+        let own = claim::table
+            .filter(claim::task_id.eq(task::id))
+            .filter(claim::owner_id.eq(owner))
+            .filter(sql::<Bool>("claim.state = 'pending'"));
+        let rows: Vec<TaskRow> = task::table
+            .filter(task::job_id.eq(job))
+            .filter(sql::<Bool>("task.state = 'queued'"))
+            .filter(
+                sql::<Bool>("(task.class_id IS NULL OR task.class_id = ")
+                    .bind::<Text, _>(class)
+                    .sql(")"),
+            )
+            .filter(not(exists(own)))
+            .order(task::number)
+            .limit(takers.get(&job).copied().unwrap_or(1))
+            .load(tx.conn)?;
+        rows.into_iter().for_each(|row| world.put_task(row));
+    }
+    Ok(())
+}
+
+/// The results that there are of tasks which need more than one, and what is known of cars.
+fn load_results(tx: &mut Tx<'_>, world: &mut World<'_>) -> Result<()> {
+    let tasks: Vec<TaskId> =
+        world.tasks.iter().filter(|row| row.wanted > 0).map(|row| row.id).collect();
+    load_claims(tx, tasks.into_iter())?.into_iter().for_each(|row| world.put_claim(row));
+    let leased = world.leases.iter().map(|row| row.vehicle_id);
+    let claimed = world.claims.iter().map(|row| row.vehicle_id);
+    let cars: BTreeSet<VehicleId> = leased.chain(claimed).collect();
+    world.reputations = load_reputations(tx, cars.into_iter())?;
     Ok(())
 }
 
@@ -197,11 +268,12 @@ fn load_queued(conn: &mut AnyConnection, takers: &BTreeMap<JobId, i64>) -> Resul
     )?)
 }
 
-/// The attempts whose checkpoints tasks go on from, and their leases.
+/// The attempts whose checkpoints tasks go on from or whose results wait, and their leases.
 fn load_checkpoints(tx: &mut Tx<'_>, world: &mut World<'_>) -> Result<()> {
     let resumed = world.attempts.iter().filter_map(|row| row.resumed);
     let waiting = world.tasks.iter().filter_map(|row| row.resume_attempt);
-    let left: BTreeSet<AttemptId> = resumed.chain(waiting).collect();
+    let claimed = world.claims.iter().map(|row| row.attempt_id);
+    let left: BTreeSet<AttemptId> = resumed.chain(waiting).chain(claimed).collect();
     load_attempts(tx, world, left)?;
     let leases: BTreeSet<LeaseId> = world.attempts.iter().map(|row| row.lease_id).collect();
     let missing = leases.into_iter().filter(|id| world.leases.find(*id).is_none());
@@ -232,7 +304,7 @@ fn load_payees(tx: &mut Tx<'_>, world: &mut World<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The blobs that reports name, of those that cars did store.
+/// The blobs that reports and waiting results name, of those that cars did store.
 fn load_blobs(tx: &mut Tx<'_>, world: &mut World<'_>, calls: &[Call<'_>]) -> Result<()> {
     #[derive(QueryableByName)]
     struct Stored {
@@ -241,7 +313,9 @@ fn load_blobs(tx: &mut Tx<'_>, world: &mut World<'_>, calls: &[Call<'_>]) -> Res
         #[diesel(sql_type = BigInt)]
         size: i64,
     }
-    let named: BTreeSet<&str> = calls.iter().filter_map(|call| named(call.beat)).collect();
+    let claimed: Vec<String> = world.claims.iter().map(|row| row.output.clone()).collect();
+    let reported = calls.iter().filter_map(|call| named(call.beat));
+    let named: BTreeSet<&str> = reported.chain(claimed.iter().map(String::as_str)).collect();
     let nobody = named.iter().map(|_| store::PartyId::NIL);
     let rows: Vec<Stored> =
         Set::default().texts("digest", named.iter().copied()).ids("party", nobody).load(
@@ -279,7 +353,7 @@ pub(crate) fn load_due(tx: &mut Tx<'_>, market_id: &str, limit: i64) -> Result<V
     let rows = lease::table
         .filter(lease::market_id.eq(market_id))
         .filter(lease::due_at.le(tx.now))
-        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("state <> 'settled'"))
+        .filter(is_open())
         .order((lease::due_at, lease::id))
         .limit(limit)
         .load(tx.conn)?;

@@ -19,6 +19,7 @@ mod beat;
 mod close;
 mod load;
 mod note;
+mod verify;
 mod world;
 mod write;
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use store::{AttemptId, Id, IdSource, JobId, Kind, LeaseId, PartyId, TaskId, Timestamp, VehicleId};
 
 use super::note::Note;
+use crate::assurance::{ClaimRow, Reputation};
 use crate::fleet::{Place, Presence, VehicleRow, Word};
 use crate::job::{JobRow, StageRow, TaskRow};
 use crate::lease::store::{AttemptRow, LeaseRow};
@@ -107,6 +108,11 @@ pub(crate) struct World<'a> {
     /// Tasks that wait for a car, by job and number: the first of each job, as many as the batch
     /// can take.
     pub queues: HashMap<JobId, BTreeMap<i32, TaskId>>,
+    /// Results that cars named of tasks that are not decided yet, and by task.
+    pub claims: Rows<store::kind::Attempt, ClaimRow>,
+    pub claims_of: HashMap<TaskId, Vec<AttemptId>>,
+    /// What is known of the cars whose leases are here.
+    pub reputations: HashMap<VehicleId, Reputation>,
     /// Whose an attempt is or was that a car reports of.
     pub reported: HashMap<AttemptId, VehicleId>,
     /// Who is paid for a car's work, and how.
@@ -135,6 +141,8 @@ pub(crate) struct Effects {
     pub notes: Vec<Note>,
     /// Who may read which blob from now on, and its size.
     pub grants: BTreeMap<(String, PartyId), i64>,
+    /// Of cars of which something new is known.
+    pub reputations: BTreeMap<VehicleId, Reputation>,
 }
 
 impl<'a> World<'a> {
@@ -159,6 +167,9 @@ impl<'a> World<'a> {
             jobs: Rows::default(),
             stages: HashMap::new(),
             queues: HashMap::new(),
+            claims: Rows::default(),
+            claims_of: HashMap::new(),
+            reputations: HashMap::new(),
             reported: HashMap::new(),
             payees: HashMap::new(),
             blobs: HashMap::new(),

@@ -22,6 +22,8 @@ pub(super) fn store(tx: &mut Tx<'_>, world: &World<'_>) -> Result<()> {
     insert_attempts(tx, world)?;
     update_tasks(tx, world)?;
     empty_queues(tx, world)?;
+    crate::assurance::store_claims(tx, world.claims.new_rows(), world.claims.changed_rows())?;
+    crate::assurance::store_reputations(tx, &world.effects.reputations)?;
     update_jobs(tx, world)?;
     update_stages(tx, world)?;
     insert_grants(tx, world)?;
@@ -150,12 +152,17 @@ fn update_tasks(tx: &mut Tx<'_>, world: &World<'_>) -> Result<()> {
         .integers("program_failures", rows().map(|row| row.program_failures))
         .maybe_texts("last_error", rows().map(|row| row.last_error.as_deref()))
         .maybe_numbers("done", rows().map(|row| row.done.map(i64::from)))
+        .integers("wanted", rows().map(|row| row.wanted))
+        .integers("agreed", rows().map(|row| row.agreed))
+        .maybe_texts("class_id", rows().map(|row| row.class_id.as_deref()))
+        .maybe_numbers("verify_by", rows().map(|row| Some(row.verify_by?.0)))
         .execute(
             tx.conn,
             "UPDATE task SET state = w.state, resume_attempt = w.resume_attempt,
                 checkpoint = w.checkpoint, output = w.output, car_failures = w.car_failures,
                 program_failures = w.program_failures, last_error = w.last_error,
-                done = CAST(w.done AS INTEGER)
+                done = CAST(w.done AS INTEGER), wanted = w.wanted,
+                agreed = w.agreed, class_id = w.class_id, verify_by = w.verify_by
             FROM {set} WHERE task.id = w.id",
         )?;
     Ok(())
