@@ -12,7 +12,7 @@ use scheduler::job::Maker;
 use scheduler::{DataClass, Desk, PayIn, Purpose};
 use sha2::{Digest as _, Sha256};
 use store::{Amount, PartyId, Store, Tx, VehicleId};
-use vehicle::protocol::{ChargeState, Digest, Gear, Telemetry};
+use vehicle::protocol::{ChargeState, Digest, Doors, Gear, Telemetry};
 use vehicle::{WorkerConfig, WorkerPool};
 
 use crate::blobs::Blobs;
@@ -97,6 +97,8 @@ pub fn at_home() -> Telemetry {
         detailed_charge_state: Some(ChargeState::Charging),
         soc: Some(72.0),
         module_temp_max: Some(24.0),
+        door_state: Some(Doors::default()),
+        ..Telemetry::default()
     }
 }
 
@@ -136,7 +138,7 @@ fn enrol_up_to(
             region: REGIONS[number % REGIONS.len()].to_owned(),
             class: CLASSES[number % CLASSES.len()].to_owned(),
             reserve: Amount(90_000),
-            policy: Policy { soc_floor: 50, plugged_only: true },
+            policy: Policy::default(),
             pay_in: PayIn::Cash,
         };
         // Nobody signs in as an embedded car: its token is thrown away.

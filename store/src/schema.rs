@@ -324,6 +324,7 @@ table! {
         id -> Text,
         market_id -> Text,
         jurisdiction -> Text,
+        utc_offset_min -> Integer,
     }
 }
 
@@ -352,6 +353,7 @@ table! {
         active -> Bool,
         created_at -> BigInt,
         available_until -> Nullable<BigInt>,
+        rules -> Text,
     }
 }
 
@@ -374,6 +376,8 @@ table! {
         eligible -> Bool,
         reason -> Text,
         telemetry -> Text,
+        clear_since -> Nullable<BigInt>,
+        until -> Nullable<BigInt>,
     }
 }
 

@@ -187,7 +187,11 @@ fn consent_of(
     request_body(content = Object, example = json!({
         "telemetry": {
             "Gear": "P", "VehicleSpeed": 0.0, "DriverSeatOccupied": false, "Locked": true,
-            "DetailedChargeState": "Charging", "Soc": 72.0
+            "DoorState": { "DriverFront": false, "DriverRear": false, "PassengerFront": false,
+                "PassengerRear": false, "TrunkFront": false, "TrunkRear": false },
+            "ServiceMode": false, "ValetMode": false,
+            "DetailedChargeState": "Charging", "Soc": 72.0, "ACChargingPower": 7.2,
+            "EnergyRemaining": 54.0, "ModuleTempMax": 24.0
         },
         "attempt": null
     })),

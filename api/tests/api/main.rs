@@ -8,6 +8,7 @@ mod explain;
 mod jobs;
 mod mail;
 mod market;
+mod policy;
 mod refusals;
 mod replay;
 mod road;

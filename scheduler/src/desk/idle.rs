@@ -14,8 +14,8 @@ use std::sync::{Mutex, PoisonError};
 use store::{Timestamp, VehicleId};
 use vehicle::protocol::{Heartbeat, Telemetry};
 
-use crate::fleet::VehicleRow;
 use crate::fleet::roster::{Entry, Group, Level, Roster, Times};
+use crate::lease::engine::IdleCar;
 use crate::{Config, Permits, Stay};
 
 /// Leases may have been read this long ago, microseconds.
@@ -72,7 +72,8 @@ impl Idle {
     }
 
     /// A car as the rows have it, which has no lease.
-    pub fn waits(&self, row: &VehicleRow, eligible: bool, telemetry: &Telemetry, now: Timestamp) {
+    pub fn waits(&self, car: &IdleCar, telemetry: &Telemetry, now: Timestamp) {
+        let IdleCar { row, eligible, until } = car;
         let mut state = self.lock();
         // By region and class only: who consents to what is a matter of rows.
         let group = Group {
@@ -88,9 +89,9 @@ impl Idle {
         let entry = Entry {
             group,
             reserve: row.reserve,
-            until: row.available_until,
+            until: *until,
             seen_at: now,
-            eligible,
+            eligible: *eligible,
             let_out: false,
             note: digest(telemetry),
             mark: now,
@@ -136,6 +137,11 @@ fn digest(telemetry: &Telemetry) -> u32 {
         // Up: a charge above a floor of whole percents is never taken for one at it.
         soc: telemetry.soc.map(f32::ceil),
         module_temp_max: telemetry.module_temp_max.map(f32::round),
+        module_temp_min: telemetry.module_temp_min.map(f32::round),
+        outside_temp: telemetry.outside_temp.map(f32::round),
+        ac_charging_power: telemetry.ac_charging_power.map(f32::floor),
+        dc_charging_power: telemetry.dc_charging_power.map(f32::floor),
+        energy_remaining: telemetry.energy_remaining.map(f32::floor),
         ..telemetry.clone()
     };
     let mut hasher = DefaultHasher::new();

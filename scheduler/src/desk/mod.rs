@@ -128,7 +128,7 @@ impl Desk {
         let answers = ask(looks, round.polls(places), work);
         for (place, answer) in places.iter().zip(answers) {
             if let Ok(Glance::Reply { idle: car, .. }) = &answer {
-                idle.waits(&car.row, car.eligible, round.telemetry(*place), now);
+                idle.waits(car, round.telemetry(*place), now);
             }
             round.seen(*place, answer);
         }
@@ -150,7 +150,7 @@ impl Desk {
                 leased.remove(&id);
             }
             if let Ok(Served::Reply { idle: Some(car), .. }) = &answer {
-                idle.waits(&car.row, car.eligible, round.telemetry(*place), now);
+                idle.waits(car, round.telemetry(*place), now);
             }
             round.served(*place, answer);
         }

@@ -1,13 +1,13 @@
 //! One heartbeat in a world: what the plan says is done to the rows, and answered.
 
-use store::{AttemptId, JobId, LeaseId, VehicleId};
+use store::{AttemptId, JobId, LeaseId, Timestamp, VehicleId};
 use vehicle::protocol::{AttemptState, Digest, Heartbeat, HeartbeatReply, Order, VacateReason};
 
 use super::Glance;
 use super::note::note;
-use super::world::World;
+use super::world::{Car, World};
 use crate::assurance::Assurance;
-use crate::fleet::{VehicleRow, Word, eligible};
+use crate::fleet::{Circumstances, Eligibility, VehicleRow, Word, judge};
 use crate::lease::plan::{Next, Report, RunningAttempt, View, plan};
 use crate::lease::store::AttemptRow;
 use crate::{
@@ -34,6 +34,15 @@ pub(crate) struct IdleCar {
     pub row: VehicleRow,
     /// By the word that it came with.
     pub eligible: bool,
+    /// When its owner will want it, or its charge or rules end its work; none: not known.
+    pub until: Option<Timestamp>,
+}
+
+impl IdleCar {
+    fn new(row: &VehicleRow, verdict: &Eligibility) -> Self {
+        let until = row.available_until.into_iter().chain(verdict.until).min();
+        Self { row: row.clone(), eligible: verdict.is_ok(), until }
+    }
 }
 
 /// How old a car's last word in a row may be before it is written again: a third of the timeout.
@@ -86,13 +95,13 @@ impl World<'_> {
         let lease = self.live.get(&id).copied();
         let home = match lease {
             Some(lease) => &self.leases.get(lease)?.market_id,
-            None => &car.market,
+            None => &car.place.market,
         };
         if *home != self.market {
             return Ok(Served::Elsewhere(home.clone()));
         }
-        let verdict = eligible(&beat.telemetry, car.row.policy());
-        self.hear(Word::new(id, self.now, verdict), beat)?;
+        let verdict = self.judge(car, beat);
+        self.hear(Word::new(id, self.now, &verdict), beat)?;
         let own = reported(beat).is_some_and(|it| self.reported.get(&it) == Some(&id));
         let reply = match lease {
             Some(lease) => self.serve(lease, verdict.is_ok(), own, beat)?,
@@ -100,8 +109,7 @@ impl World<'_> {
         };
         let waits = !self.live.contains_key(&id);
         let car = self.cars.get(&id).filter(|_| waits);
-        let eligible = verdict.is_ok();
-        let idle = car.map(|car| Box::new(IdleCar { row: car.row.clone(), eligible }));
+        let idle = car.map(|car| Box::new(IdleCar::new(&car.row, &verdict)));
         Ok(Served::Reply { reply, idle })
     }
 
@@ -113,14 +121,26 @@ impl World<'_> {
         if let Some(lease) = self.live.get(&id).and_then(|lease| self.leases.find(*lease)) {
             return Glance::Market(lease.market_id.clone());
         }
-        let verdict = eligible(&beat.telemetry, car.row.policy());
-        let word = Word::new(id, self.now, verdict);
+        let verdict = self.judge(car, beat);
+        let word = Word::new(id, self.now, &verdict);
         if word.supersedes(car.word.as_ref(), refresh_us(self.config)) {
-            return Glance::Market(car.market.clone());
+            return Glance::Market(car.place.market.clone());
         }
         let own = reported(beat).is_some_and(|it| self.reported.get(&it) == Some(&id));
-        let idle = Box::new(IdleCar { row: car.row.clone(), eligible: verdict.is_ok() });
+        let idle = Box::new(IdleCar::new(&car.row, &verdict));
         Glance::Reply { reply: idle_reply(self.config, beat, own), idle }
+    }
+
+    fn judge(&self, car: &Car, beat: &Heartbeat) -> Eligibility {
+        let around = Circumstances {
+            now: self.now,
+            utc_offset_min: car.place.utc_offset_min,
+            draw_w: car.place.draw_w,
+            used_us: car.used_us,
+            hold_s: self.config.resume_hold_s,
+        };
+        let last = car.word.as_ref().map(Word::verdict);
+        judge(&beat.telemetry, &car.row.policy(), last.as_ref(), &around)
     }
 
     /// Keeps the word if it is worth it.
