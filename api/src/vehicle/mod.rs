@@ -112,6 +112,7 @@ async fn change(
             Ok(fleet::view(tx, party, *id)?)
         })
         .await?;
+    app.desk.forget(car.row.id);
     Ok(HttpResponse::Ok().json(Vehicle::from(car)))
 }
 
@@ -168,6 +169,7 @@ async fn change_consent(
             Ok(fleet::view(tx, party, id)?)
         })
         .await?;
+    app.desk.forget(id);
     Ok(HttpResponse::Ok().json(Vehicle::from(car)))
 }
 
