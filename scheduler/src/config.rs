@@ -23,6 +23,8 @@ pub struct Config {
     pub leased_poll_ms: u32,
     /// A car not heard of for so long is gone, seconds.
     pub heartbeat_timeout_s: i64,
+    /// How long nothing must speak against a car's work before it is offered again, seconds.
+    pub resume_hold_s: i64,
     /// How long past its term a lease may take to report the checkpoint, seconds.
     pub term_grace_s: i64,
     /// How long a leader reigns without a sign, seconds.
@@ -58,6 +60,7 @@ impl Default for Config {
             idle_poll_ms: 5_000,
             leased_poll_ms: 2_000,
             heartbeat_timeout_s: 30,
+            resume_hold_s: 300,
             term_grace_s: 15,
             leader_ttl_s: 30,
             car_retries: 5,

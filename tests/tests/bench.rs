@@ -89,6 +89,14 @@ fn the_market_is_measured_beside_highs() {
 }
 
 #[test]
+fn presence_is_measured_beside_a_map() {
+    let told = report(&bench(&Place::sqlite(), &["presence", "--cars", "20000"]));
+    assert_eq!(told["bench"], "presence");
+    assert_eq!(told["runs"][0]["size"], 20_000, "{told}");
+    assert!(told["runs"][0]["rss_mb"].as_f64().unwrap() < 100.0, "{told}");
+}
+
+#[test]
 fn the_sandbox_is_measured_beside_the_runtimes_with_nothing_on() {
     let told = report(&bench(&Place::sqlite(), &["sandbox", "--quick"]));
     assert_eq!(told["bench"], "sandbox");

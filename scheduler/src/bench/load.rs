@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use store::schema::{blob as blob_table, party};
 use store::{Amount, DepositId, NodeId, PartyId, Store, Tx, VehicleId};
-use vehicle::protocol::{ChargeState, Digest, Gear, Heartbeat, Telemetry};
+use vehicle::protocol::{ChargeState, Digest, Doors, Gear, Heartbeat, Telemetry};
 
 use super::Fault;
 use crate::assurance::Assurance;
@@ -38,6 +38,8 @@ fn at_home() -> Telemetry {
         detailed_charge_state: Some(ChargeState::Charging),
         soc: Some(70.0),
         module_temp_max: Some(25.0),
+        door_state: Some(Doors::default()),
+        ..Telemetry::default()
     }
 }
 
@@ -134,7 +136,7 @@ fn owner(tx: &mut Tx<'_>, cars: usize) -> Result<Vec<VehicleId>> {
         region: "us-ca".to_owned(),
         class: "hw4".to_owned(),
         reserve: Amount(102_000),
-        policy: Policy { soc_floor: 50, plugged_only: false },
+        policy: Policy { plugged_only: false, ..Policy::default() },
         pay_in: PayIn::Cash,
     };
     let mut ids = Vec::with_capacity(cars);

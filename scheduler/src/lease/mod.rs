@@ -5,6 +5,7 @@ pub(crate) mod engine;
 mod evict;
 mod heartbeat;
 mod plan;
+mod reach;
 mod store;
 mod sweep;
 mod view;
@@ -12,6 +13,7 @@ mod view;
 pub use bill::{Bill, BillLine, bill};
 pub use evict::{Evict, evict};
 pub use heartbeat::heartbeat;
+pub use reach::{may_fetch, may_store};
 #[cfg(test)]
 pub(crate) use store::earmark;
 pub use store::{AttemptRow, LeaseRow};

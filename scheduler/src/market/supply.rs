@@ -25,11 +25,11 @@ pub(super) struct IdleCar {
     pub permits: Permits,
     /// Net of the fee, per lane-hour.
     pub reserve: Amount,
-    /// When its owner will want it; none: not known.
+    /// When its owner will want it, or its charge or rules end its work; none: not known.
     pub until: Option<Timestamp>,
 }
 
-type Row = (VehicleId, PartyId, String, String, Amount, Option<Timestamp>);
+type Row = (VehicleId, PartyId, String, String, Amount, Option<Timestamp>, Option<Timestamp>);
 
 /// Every idle car of a market, by id.
 pub(super) fn load_idle(tx: &mut Tx<'_>, config: &Config, market: &str) -> Result<Vec<IdleCar>> {
@@ -49,6 +49,7 @@ pub(super) fn load_idle(tx: &mut Tx<'_>, config: &Config, market: &str) -> Resul
             vehicle::class_id,
             vehicle::reserve,
             vehicle::available_until,
+            presence::until,
         ))
         .load(tx.conn)?;
     let busy: Vec<VehicleId> =
@@ -84,6 +85,7 @@ pub(super) fn load_idle_of(
                 vehicle::class_id,
                 vehicle::reserve,
                 vehicle::available_until,
+                presence::until,
             ))
             .load(tx.conn)?;
         let busy: Vec<VehicleId> = lease::table
@@ -115,8 +117,9 @@ fn idle(
         *all = all.with(purpose, data_class);
     }
     let idle = rows.into_iter().filter(|(id, ..)| !busy.contains(id));
-    let cars = idle.filter_map(|(id, owner, region, class, reserve, until)| {
+    let cars = idle.filter_map(|(id, owner, region, class, reserve, named, lasts)| {
         let permits = *permits.get(&id)?;
+        let until = named.into_iter().chain(lasts).min();
         Some(IdleCar { id, owner, region, class, permits, reserve, until })
     });
     cars.collect()

@@ -15,12 +15,8 @@ use super::place::{Placement, candidates, choose_cars};
 use super::snapshot::{Snapshot, load_snapshot};
 use crate::lease::engine::end_jobs;
 use crate::lease::{NewLease, insert_leases};
-<<<<<<< HEAD
 use crate::past::load_past;
-use crate::{Config, Error, JobReason, JobState, LeaseState, Result};
-=======
 use crate::{Config, Error, JobReason, JobState, Result};
->>>>>>> main
 
 /// What a tick did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 mod dispatch;
 mod ledger;
 mod market;
+mod presence;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 
@@ -21,6 +22,8 @@ pub enum Command {
     Ledger(ledger::LedgerArgs),
     /// Clear markets that stand for a hundred million cars, beside a solver of linear programs.
     Market(market::MarketArgs),
+    /// Keep a fleet in memory, beside a map that is counted for each tick.
+    Presence(presence::PresenceArgs),
     /// Run programs and models, beside the same without the sandbox.
     #[cfg(feature = "sandbox")]
     Sandbox(sandbox::SandboxArgs),
@@ -32,6 +35,7 @@ impl Command {
             Self::Dispatch(args) => args.run(json),
             Self::Ledger(args) => args.run(json),
             Self::Market(args) => args.run(json),
+            Self::Presence(args) => args.run(json),
             #[cfg(feature = "sandbox")]
             Self::Sandbox(args) => args.run(json),
         }
@@ -45,6 +49,14 @@ fn machine() -> String {
     let model = model.map_or(std::env::consts::ARCH, |(_, name)| name);
     let build = if cfg!(debug_assertions) { ", debug build" } else { "" };
     format!("{model}, {cpus} processors, {}{build}", std::env::consts::OS)
+}
+
+/// The most memory that this process has held so far, bytes.
+fn rss() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kib << 10)
 }
 
 /// A SQLite file that goes away with what SQLite puts beside it.
