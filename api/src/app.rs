@@ -6,6 +6,7 @@ use store::{Store, Tx};
 use crate::blobs::Blobs;
 use crate::identity::token::TokenKey;
 use crate::problem::Result;
+use crate::vehicle::Cars;
 
 /// The application's state as a handler takes it.
 pub type App = web::Data<AppState>;
@@ -14,6 +15,8 @@ pub struct AppState {
     pub store: Store,
     pub blobs: Blobs,
     pub tokens: TokenKey,
+    /// Cars that are signed in.
+    pub cars: Cars,
     pub scheduler: scheduler::Config,
     pub desk: scheduler::Desk,
     /// Quotes in work.

@@ -7,12 +7,14 @@ use std::ops::Deref;
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
+use scheduler::fleet;
 use sha2::{Digest, Sha256};
-use store::PartyId;
+use store::{PartyId, VehicleId};
 
 use crate::app::AppState;
 use crate::identity::model::Role;
 use crate::problem::{Code, Problem, Result};
+use crate::vehicle::Cars;
 
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
@@ -84,10 +86,42 @@ roles! {
     AnyUser: Customer | Owner | Finance | Operator;
 }
 
-/// A car that signs in with its own token. Whether it is known is asked with the work itself.
-#[derive(Clone, Copy, Debug)]
-pub struct Car {
-    pub token_hash: [u8; 32],
+/// A car, by the token that it sent. Whether that is good is asked with the work itself, which
+/// may wait for the database.
+#[derive(Clone, Debug)]
+pub struct Car(String);
+
+impl Car {
+    /// Who it is.
+    ///
+    /// # Errors
+    /// `token_invalid`, `token_expired`.
+    pub fn identify(&self, app: &AppState) -> Result<VehicleId> {
+        match Cars::is_token(&self.0) {
+            true => Ok(app.cars.check(&app.store, &self.0)?.vehicle),
+            false => self.by_hash(app),
+        }
+    }
+
+    /// Who it is, if this heartbeat of its was not heard before. A car without a key of its own
+    /// numbers none.
+    ///
+    /// # Errors
+    /// As [`Self::identify`], and `stale_heartbeat`.
+    pub fn hear(&self, app: &AppState, number: u64) -> Result<VehicleId> {
+        if !Cars::is_token(&self.0) {
+            return self.by_hash(app);
+        }
+        let car = app.cars.check(&app.store, &self.0)?;
+        app.cars.hear(&car, number)?;
+        Ok(car.vehicle)
+    }
+
+    fn by_hash(&self, app: &AppState) -> Result<VehicleId> {
+        let hash = Sha256::digest(&self.0).into();
+        let id = app.store.read(|tx| fleet::authenticate(tx, &hash))?;
+        id.ok_or_else(|| Problem::new(Code::TokenInvalid))
+    }
 }
 
 impl FromRequest for Car {
@@ -95,7 +129,6 @@ impl FromRequest for Car {
     type Future = Ready<Result<Self>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let car = bearer(request).map(|token| Self { token_hash: Sha256::digest(token).into() });
-        ready(car)
+        ready(bearer(request).map(|token| Self(token.to_owned())))
     }
 }

@@ -55,6 +55,12 @@ pub struct Config {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, env = "DRIVEWAY_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+    /// Certificate chain, in PEM: the server speaks HTTPS, and nothing else.
+    #[arg(long, env = "DRIVEWAY_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM.
+    #[arg(long, env = "DRIVEWAY_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
     /// Cars that live in this process.
     #[arg(long, env = "DRIVEWAY_VEHICLES", default_value_t = 0, value_name = "N")]
     pub vehicles: usize,
@@ -104,6 +110,8 @@ impl Config {
         Self {
             data,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tls_cert: None,
+            tls_key: None,
             vehicles: 0,
             allow_test_deposits: false,
             token_lifetime: 600,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use rand::RngCore;
+use scheduler::desk::Watch;
 use scheduler::embedded::{Blobs as FleetBlobs, Fleet};
 use scheduler::engine::Engine;
 use scheduler::fleet::{self, NewVehicle, Policy};
@@ -11,7 +12,7 @@ use scheduler::job::Maker;
 use scheduler::{DataClass, Desk, PayIn, Purpose};
 use sha2::{Digest as _, Sha256};
 use store::{Amount, PartyId, Store, Tx, VehicleId};
-use vehicle::protocol::{ChargeState, Digest, Gear, Telemetry};
+use vehicle::protocol::{ChargeState, Digest, Doors, Gear, Telemetry};
 use vehicle::{WorkerConfig, WorkerPool};
 
 use crate::blobs::Blobs;
@@ -47,6 +48,7 @@ impl scheduler::job::Files for Blobs {
 pub struct Works {
     pub fleet: Fleet,
     engine: Engine,
+    watch: Watch,
     _maker: Maker,
 }
 
@@ -65,6 +67,7 @@ impl Works {
         Ok(Self {
             fleet: Fleet::start(desk.clone(), blobs, Arc::new(pool)),
             engine: Engine::start(desk.clone(), node),
+            watch: desk.watch(),
             _maker: maker,
         })
     }
@@ -73,6 +76,7 @@ impl Works {
     pub fn stop(self) {
         drop(self.fleet);
         self.engine.stop();
+        drop(self.watch);
     }
 }
 
@@ -93,6 +97,8 @@ pub fn at_home() -> Telemetry {
         detailed_charge_state: Some(ChargeState::Charging),
         soc: Some(72.0),
         module_temp_max: Some(24.0),
+        door_state: Some(Doors::default()),
+        ..Telemetry::default()
     }
 }
 
@@ -132,7 +138,7 @@ fn enrol_up_to(
             region: REGIONS[number % REGIONS.len()].to_owned(),
             class: CLASSES[number % CLASSES.len()].to_owned(),
             reserve: Amount(90_000),
-            policy: Policy { soc_floor: 50, plugged_only: true },
+            policy: Policy::default(),
             pay_in: PayIn::Cash,
         };
         // Nobody signs in as an embedded car: its token is thrown away.

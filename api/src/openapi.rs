@@ -57,7 +57,10 @@ pub fn spec() -> Spec {
     };
     let components = spec.components.get_or_insert_default();
     components.add_security_scheme("bearer", scheme("An access token from `/v1/login`."));
-    components.add_security_scheme("vehicle", scheme("A car's token, told once when it is added."));
+    components.add_security_scheme(
+        "vehicle",
+        scheme("A car's token, from `/v1/vehicles/token`, or the one told when it was added."),
+    );
     for (path, item) in &mut spec.paths.paths {
         let operations =
             [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];

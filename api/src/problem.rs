@@ -41,6 +41,11 @@ codes! {
     TokenMissing "token_missing" 401 "An access token is needed" "Log in at /v1/login and send `Authorization: Bearer TOKEN`.";
     TokenInvalid "token_invalid" 401 "The access token is not valid" "Log in again; send the token exactly as it was given.";
     TokenExpired "token_expired" 401 "The access token has expired" "Log in again.";
+    CodeInvalid "code_invalid" 401 "The code is not good" "It is wrong, used, or older than half an hour: ask for a new one.";
+    ProofInvalid "proof_invalid" 401 "The proof of the key does not hold" "Sign the code with the private half of the key that is sent.";
+    AssertionInvalid "assertion_invalid" 401 "The assertion is not good" "Sign it with the key that the car was enrolled with; see /openapi.json for its claims.";
+    AssertionReplayed "assertion_replayed" 401 "The assertion was used before" "Make a new one, with another `jti`, for each sign-in.";
+    ClockWrong "clock_wrong" 401 "The car's clock is wrong" "Sign again by `now_ms`, which is the time here.";
     WrongCredentials "wrong_credentials" 401 "Wrong e-mail address or password" "Check both; they are not told apart on purpose.";
     WrongRole "wrong_role" 403 "Your role may not do this" "Use an account of the role that the documentation names.";
     Banned "banned" 403 "The program or the account is banned" "`detail` says why; write to the operator if you think it is wrong.";
@@ -53,6 +58,8 @@ codes! {
     EmailTaken "email_taken" 409 "The e-mail address has an account" "Log in, or sign up with another address.";
     Conflict "conflict" 409 "It was changed by another request at the same time" "Try again.";
     WrongState "wrong_state" 409 "Its state does not allow this" "Read it again and decide anew.";
+    NoAttempt "no_attempt" 409 "The car has no attempt" "Its lease has ended: drop what it made.";
+    StaleHeartbeat "stale_heartbeat" 409 "The heartbeat is an old one" "Number the heartbeats of a session upwards in Driveway-Sequence; sign in again if the count was lost.";
     BodyTooLarge "body_too_large" 413 "The body is too large" "A JSON body may have 1 MiB, a blob 64 MiB.";
     RangeNotSatisfiable "range_not_satisfiable" 416 "There are not so many bytes" "Ask for a range that begins before the end.";
     UnsupportedMediaType "unsupported_media_type" 415 "The body's media type is not taken here" "Send `Content-Type: application/json`.";
@@ -97,6 +104,7 @@ pub struct Problem {
     pub code: Code,
     detail: String,
     errors: Vec<FieldError>,
+    now_ms: Option<i64>,
     request_id: Option<String>,
 }
 
@@ -117,6 +125,9 @@ pub struct ProblemBody {
     /// The fields at fault, if it is about fields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// The time here, milliseconds of Unix time, if it is about the time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    now_ms: Option<i64>,
 }
 
 pub type Result<T> = std::result::Result<T, Problem>;
@@ -124,7 +135,7 @@ pub type Result<T> = std::result::Result<T, Problem>;
 impl Problem {
     pub fn new(code: Code) -> Self {
         let detail = code.row().3.to_owned();
-        Self { code, detail, errors: Vec::new(), request_id: request_id() }
+        Self { code, detail, errors: Vec::new(), now_ms: None, request_id: request_id() }
     }
 
     #[must_use]
@@ -137,6 +148,13 @@ impl Problem {
     #[must_use]
     pub fn at(mut self, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         self.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
+        self
+    }
+
+    /// Tells the time here, milliseconds of Unix time.
+    #[must_use]
+    pub fn now_ms(mut self, now_ms: i64) -> Self {
+        self.now_ms = Some(now_ms);
         self
     }
 
@@ -182,6 +200,7 @@ impl ResponseError for Problem {
             detail: self.detail.clone(),
             request_id,
             errors: self.errors.clone(),
+            now_ms: self.now_ms,
         });
         let headers = response.headers_mut();
         headers

@@ -1,6 +1,8 @@
 //! The server in this process: started, asked where it listens, stopped.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -9,6 +11,9 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{HttpServer, web};
 use anyhow::{Context, anyhow};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use scheduler::Desk;
 use store::Store;
 use utoipa_actix_web::AppExt;
@@ -22,6 +27,7 @@ use crate::http::{self, RouteMap};
 use crate::identity::token::TokenKey;
 use crate::mail::{Mailer, Transport};
 use crate::openapi::{self, SpecText};
+use crate::vehicle::Cars;
 
 /// Seconds that requests have to finish when the server stops.
 const DRAIN_S: u64 = 15;
@@ -32,6 +38,7 @@ pub struct Running {
     pub store: Store,
     pub desk: Desk,
     pub blobs: Blobs,
+    tls: bool,
     handle: ServerHandle,
     http: JoinHandle<std::io::Result<()>>,
     mailer: Mailer,
@@ -50,6 +57,7 @@ pub fn start_on(store: Store, config: &Config) -> anyhow::Result<Running> {
         store: store.clone(),
         blobs: blobs.clone(),
         tokens: TokenKey::load(&store, config.token_lifetime)?,
+        cars: Cars::load(&store)?,
         scheduler: config.scheduler.clone(),
         desk: desk.clone(),
         quotes: tokio::sync::Semaphore::new(1),
@@ -63,7 +71,8 @@ pub fn start_on(store: Store, config: &Config) -> anyhow::Result<Running> {
     let from = config.mail_from.parse().context("the sender's address")?;
     let (addr, handle, http) = listen(state, config)?;
     let mailer = Mailer::start(store.clone(), transport, from)?;
-    Ok(Running { addr, store, desk, blobs, handle, http, mailer })
+    let tls = config.tls_cert.is_some();
+    Ok(Running { addr, store, desk, blobs, tls, handle, http, mailer })
 }
 
 /// Workers that look at programs before they are accepted, apart from those of cars.
@@ -74,7 +83,8 @@ fn checker(executable: std::path::PathBuf) -> anyhow::Result<WorkerPool> {
 
 impl Running {
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.addr)
     }
 
     /// Takes no more requests, answers those that are in, and ends. Not from async code.
@@ -111,6 +121,21 @@ fn listen(state: web::Data<AppState>, config: &Config) -> anyhow::Result<Listeni
     Ok((addr, handle, http))
 }
 
+/// A certificate and its key, for TLS 1.2 and 1.3.
+fn tls(cert: &Path, key: Option<&Path>) -> anyhow::Result<ServerConfig> {
+    let key = key.context("a certificate needs --tls-key")?;
+    let chain = CertificateDer::pem_file_iter(cert)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .with_context(|| format!("the certificate {}", cert.display()))?;
+    let private = PrivateKeyDer::from_pem_file(key)
+        .with_context(|| format!("the certificate's key {}", key.display()))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let versions =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = versions?.with_no_client_auth().with_single_cert(chain, private);
+    config.context("the certificate and its key do not fit")
+}
+
 fn bind(state: web::Data<AppState>, config: &Config) -> anyhow::Result<(SocketAddr, Server)> {
     let spec = openapi::spec();
     let routes = web::Data::new(RouteMap::new(&spec));
@@ -140,8 +165,11 @@ fn bind(state: web::Data<AppState>, config: &Config) -> anyhow::Result<(SocketAd
     if let Some(workers) = config.workers {
         server = server.workers(workers.into());
     }
-    let server =
-        server.bind(config.listen).with_context(|| format!("listen on {}", config.listen))?;
+    let server = match &config.tls_cert {
+        Some(cert) => server.bind_rustls_0_23(config.listen, tls(cert, config.tls_key.as_deref())?),
+        None => server.bind(config.listen),
+    };
+    let server = server.with_context(|| format!("listen on {}", config.listen))?;
     let addr = *server.addrs().first().context("no address to listen on")?;
     Ok((addr, server.run()))
 }

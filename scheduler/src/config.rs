@@ -12,12 +12,19 @@ pub struct Config {
     /// The lease that a car must surely stay for to be offered at all, seconds: those that stay
     /// for it but not for a full term are in cells of their own.
     pub short_term_s: i32,
+    /// A lease is no longer than its car stays with at least this chance, parts per million.
+    pub stay_ppm: u32,
+    /// An hour in which a region loses more of its leases than this, parts per million, is an
+    /// exodus: no lease there is meant to last into it.
+    pub exodus_ppm: u32,
     /// What cars are told to wait between polls, idle and leased, milliseconds. At most 3000
     /// leased, so that a withdrawn consent stops work within 5 seconds.
     pub idle_poll_ms: u32,
     pub leased_poll_ms: u32,
     /// A car not heard of for so long is gone, seconds.
     pub heartbeat_timeout_s: i64,
+    /// How long nothing must speak against a car's work before it is offered again, seconds.
+    pub resume_hold_s: i64,
     /// How long past its term a lease may take to report the checkpoint, seconds.
     pub term_grace_s: i64,
     /// How long a leader reigns without a sign, seconds.
@@ -48,9 +55,12 @@ impl Default for Config {
             term_s: 900,
             min_term_s: 10,
             short_term_s: 300,
+            stay_ppm: 800_000,
+            exodus_ppm: 300_000,
             idle_poll_ms: 5_000,
             leased_poll_ms: 2_000,
             heartbeat_timeout_s: 30,
+            resume_hold_s: 300,
             term_grace_s: 15,
             leader_ttl_s: 30,
             car_retries: 5,

@@ -17,6 +17,8 @@
 
 pub mod assurance;
 pub mod ban;
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod blob;
 pub mod config;
 pub mod desk;
@@ -28,6 +30,7 @@ pub mod job;
 pub mod lease;
 pub mod market;
 mod model;
+mod past;
 
 pub use config::Config;
 pub use desk::Desk;

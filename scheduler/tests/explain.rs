@@ -111,7 +111,7 @@ on_both_databases! {
         }));
 
         // And so it is: with that reserve it is let instead, with a grid step more lots are drawn.
-        let policy = Policy { soc_floor: 50, plugged_only: false };
+        let policy = Policy { plugged_only: false, ..Policy::default() };
         let set = |reserve| {
             world.write(|tx| fleet::set_policy(tx, owner, dear, policy, reserve, PayIn::Cash));
         };

@@ -139,7 +139,7 @@ on_both_databases! {
             use store::schema::vehicle;
             Ok(vehicle::table.find(car).select(vehicle::owner_id).first(tx.conn)?)
         });
-        let policy = Policy { soc_floor: 50, plugged_only: false };
+        let policy = Policy { plugged_only: false, ..Policy::default() };
         world.write(|tx| {
             fleet::set_policy(tx, owner, car, policy, Amount(RESERVE + 1_000), PayIn::Cash)
         });

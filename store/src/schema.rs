@@ -1,5 +1,40 @@
 //! The tables as Diesel sees them; `migrations/` is the truth, and a test compares the two.
 
+table! {
+    car_hour (vehicle_id, hour) {
+        vehicle_id -> Binary,
+        hour -> Integer,
+        watched -> BigInt,
+        interrupted -> BigInt,
+        day -> BigInt,
+    }
+}
+
+table! {
+    region_hour (region_id, hour) {
+        region_id -> Text,
+        hour -> Integer,
+        watched -> BigInt,
+        interrupted -> BigInt,
+        day -> BigInt,
+    }
+}
+
+table! {
+    car_program (vehicle_id) {
+        vehicle_id -> Binary,
+        programs -> Text,
+    }
+}
+
+table! {
+    job_pace (job_id) {
+        job_id -> Binary,
+        attempts -> BigInt,
+        busy_us -> BigInt,
+    }
+}
+
 use diesel::{allow_tables_to_appear_in_same_query, table};
 
 table! {
@@ -324,6 +359,7 @@ table! {
         id -> Text,
         market_id -> Text,
         jurisdiction -> Text,
+        utc_offset_min -> Integer,
     }
 }
 
@@ -352,6 +388,7 @@ table! {
         active -> Bool,
         created_at -> BigInt,
         available_until -> Nullable<BigInt>,
+        rules -> Text,
     }
 }
 
@@ -374,6 +411,8 @@ table! {
         eligible -> Bool,
         reason -> Text,
         telemetry -> Text,
+        clear_since -> Nullable<BigInt>,
+        until -> Nullable<BigInt>,
     }
 }
 
@@ -683,6 +722,25 @@ table! {
     }
 }
 
+table! {
+    vehicle_key (vehicle_id) {
+        vehicle_id -> Binary,
+        code_hash -> Nullable<Binary>,
+        code_expires_at -> Nullable<BigInt>,
+        public_key -> Nullable<Binary>,
+        key_id -> Nullable<Binary>,
+        enrolled_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    vehicle_assertion (key_id, jti) {
+        key_id -> Binary,
+        jti -> Text,
+        expires_at -> BigInt,
+    }
+}
+
 allow_tables_to_appear_in_same_query!(
     account,
     asset,
@@ -697,6 +755,8 @@ allow_tables_to_appear_in_same_query!(
     block,
     block_head,
     block_span,
+    car_hour,
+    car_program,
     cell_price,
     claim,
     clearing,
@@ -712,6 +772,7 @@ allow_tables_to_appear_in_same_query!(
     hold_event,
     idempotency,
     job,
+    job_pace,
     job_stage,
     lease,
     ledger_transaction,
@@ -729,6 +790,7 @@ allow_tables_to_appear_in_same_query!(
     program_check,
     region,
     region_halt,
+    region_hour,
     reputation,
     settlement_record,
     signing_key,
@@ -737,4 +799,6 @@ allow_tables_to_appear_in_same_query!(
     transaction_metadata,
     unplaced_fill,
     vehicle,
+    vehicle_assertion,
+    vehicle_key,
 );

@@ -53,6 +53,31 @@ fn the_ledger_is_measured_beside_raw_sql_postgres() {
     ledger(&Place::postgres(), "postgres");
 }
 
+/// Leases are settled and the books check; a used database is refused.
+fn dispatch(place: &Place, database: &str) {
+    let args = ["dispatch", "--seconds", "1", "--cars", "50"];
+    let told = report(&bench(place, &args));
+    assert_eq!(
+        (told["bench"].as_str(), told["database"].as_str()),
+        (Some("dispatch"), Some(database))
+    );
+    assert_eq!(told["runs"].as_array().unwrap().len(), 3, "{told}");
+    assert!(told["runs"][0]["leases"].as_u64().unwrap() >= 50, "{told}");
+    assert_eq!(place.json(&["ledger", "check"])["clean"], true);
+    let again = bench(place, &args);
+    assert_eq!(again.status.code(), Some(2), "{again:?}");
+}
+
+#[test]
+fn dispatch_is_measured_beside_the_plain_way_sqlite() {
+    dispatch(&Place::sqlite(), "sqlite");
+}
+
+#[test]
+fn dispatch_is_measured_beside_the_plain_way_postgres() {
+    dispatch(&Place::postgres(), "postgres");
+}
+
 #[test]
 fn the_market_is_measured_beside_highs() {
     let told = report(&bench(&Place::sqlite(), &["market"]));
@@ -61,6 +86,14 @@ fn the_market_is_measured_beside_highs() {
     for run in told["runs"].as_array().unwrap().iter().filter(|run| run["family"] == "convex") {
         assert_eq!(run["welfare_ppm"], 1_000_000, "{run}");
     }
+}
+
+#[test]
+fn presence_is_measured_beside_a_map() {
+    let told = report(&bench(&Place::sqlite(), &["presence", "--cars", "20000"]));
+    assert_eq!(told["bench"], "presence");
+    assert_eq!(told["runs"][0]["size"], 20_000, "{told}");
+    assert!(told["runs"][0]["rss_mb"].as_f64().unwrap() < 100.0, "{told}");
 }
 
 #[test]

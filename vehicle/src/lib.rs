@@ -19,6 +19,8 @@ pub mod bench;
 mod frame;
 pub mod pool;
 pub mod protocol;
+#[cfg(feature = "road")]
+pub mod road;
 mod transport;
 #[cfg(feature = "worker")]
 mod worker;

@@ -64,6 +64,46 @@ pub enum ChargeState {
     Stopped,
 }
 
+/// `DoorState` of Tesla's fleet telemetry: true for one that is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Doors {
+    pub driver_front: bool,
+    pub driver_rear: bool,
+    pub passenger_front: bool,
+    pub passenger_rear: bool,
+    pub trunk_front: bool,
+    pub trunk_rear: bool,
+}
+
+/// `ClimateKeeperMode` of Tesla's fleet telemetry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClimateKeeper {
+    Off,
+    On,
+    Dog,
+    Party,
+}
+
+/// `PowershareStatus` of Tesla's fleet telemetry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Powershare {
+    Inactive,
+    Handshaking,
+    Init,
+    Enabled,
+    EnabledReconnectingSoon,
+    Stopped,
+}
+
+/// What the car is on the network by. Not of Tesla's telemetry: the agent says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Network {
+    Wifi,
+    Ethernet,
+    Cellular,
+}
+
 /// One telemetry frame. Names and meanings are those of Tesla's fleet telemetry; a missing field
 /// is unknown, and unknown counts as "no" wherever it is asked.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -79,8 +119,25 @@ pub struct Telemetry {
     pub detailed_charge_state: Option<ChargeState>,
     /// State of charge, percent, 0 to 100.
     pub soc: Option<f32>,
-    /// Warmest battery module, degrees Celsius.
+    /// Warmest and coldest battery module, degrees Celsius.
     pub module_temp_max: Option<f32>,
+    pub module_temp_min: Option<f32>,
+    /// Degrees Celsius.
+    pub outside_temp: Option<f32>,
+    pub door_state: Option<Doors>,
+    pub climate_keeper_mode: Option<ClimateKeeper>,
+    pub powershare_status: Option<Powershare>,
+    /// Percent; an update is being installed from 1 to 99.
+    pub software_update_installation_percent_complete: Option<i32>,
+    /// What the battery takes from the charger, kilowatts.
+    #[serde(rename = "ACChargingPower")]
+    pub ac_charging_power: Option<f32>,
+    #[serde(rename = "DCChargingPower")]
+    pub dc_charging_power: Option<f32>,
+    /// What is in the battery, kilowatt-hours.
+    pub energy_remaining: Option<f32>,
+    pub located_at_home: Option<bool>,
+    pub network: Option<Network>,
 }
 
 impl Telemetry {

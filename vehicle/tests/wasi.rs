@@ -219,6 +219,26 @@ fn the_kits_examples_agree_also_when_they_were_interrupted() {
     assert_eq!(outputs[0], outputs[1]);
 }
 
+/// A customer's program as it is: what is left when the driver returns is a checkpoint, and with it
+/// another car comes to the same end.
+#[test]
+fn the_braking_scenario_goes_on_where_it_was_interrupted() {
+    let pool = pool(1);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../workloads/scenario");
+    let task = fs::read_to_string(folder.join("task.json")).unwrap();
+    let runs = task.find("\"runs\":").map(|at| at + 7).unwrap();
+    let end = runs + task[runs..].find([',', '}']).unwrap();
+    let task = format!("{}5000{}", &task[..runs], &task[end..]);
+    let program = fs::read(folder.join("scenario.wasm")).unwrap();
+    let limits = Limits { cpu_ms: 60_000, wall_ms: 60_000, ..Limits::default() };
+    let job = job(Runtime::Wasm, &program, task.as_bytes(), limits);
+    let whole = output(&outcome(&pool.start(job.clone())));
+    let resumed = Job { checkpoint: Some(interrupted(&pool, &job)), ..job };
+    let ended = outcome(&pool.start(resumed));
+    assert_eq!(output(&ended), whole);
+    assert!(String::from_utf8(whole).unwrap().contains("5000"));
+}
+
 /// The checkpoint of a run that was told to leave. A machine that is busy can tell it too late, so
 /// it is tried again.
 fn interrupted(pool: &vehicle::WorkerPool, job: &Job) -> Vec<u8> {

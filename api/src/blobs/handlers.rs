@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use vehicle::protocol::Digest;
 
-use super::keeper::{BlobError, Blobs, parse_digest};
+use super::keeper::{BlobError, Blobs, MAX_BLOB, parse_digest};
 use super::store as rows;
 use crate::app::App;
 use crate::auth::AnyUser;
@@ -65,19 +65,32 @@ async fn put_blob(
     body: web::Payload,
 ) -> Result<HttpResponse> {
     let digest = digest(path)?;
-    let size = receive(&app.blobs, &digest, body).await?;
+    let size = receive(&app.blobs, &digest, body, MAX_BLOB as u64).await?;
     let (store, granted) = (app.store.clone(), digest.clone());
     web::block(move || rows::grant_alone(&store, &granted, user.party, size)).await??;
     Ok(HttpResponse::Ok().json(Blob { digest: digest.0, size }))
 }
 
 /// Even if the blob is there already the bytes are read and checked: having them is what gives
-/// the right to read them.
-async fn receive(blobs: &Blobs, digest: &Digest, mut body: web::Payload) -> Result<usize> {
+/// the right to read them. More than `most` bytes are refused.
+pub(crate) async fn receive(
+    blobs: &Blobs,
+    digest: &Digest,
+    mut body: web::Payload,
+    most: u64,
+) -> Result<usize> {
     let mut upload = blobs.upload(digest).await?;
+    let mut came = 0;
     while let Some(chunk) = body.next().await {
         match chunk {
-            Ok(chunk) => upload.write(chunk).await?,
+            Ok(chunk) => {
+                came += chunk.len() as u64;
+                if came > most {
+                    upload.abort().await;
+                    return Err(BlobError::TooLarge.into());
+                }
+                upload.write(chunk).await?;
+            }
             Err(error) => {
                 upload.abort().await;
                 return Err(broken(error));

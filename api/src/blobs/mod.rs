@@ -9,4 +9,5 @@ mod keeper;
 pub mod store;
 
 pub use handlers::configure;
+pub(crate) use handlers::receive;
 pub use keeper::{BlobError, Blobs, MAX_BLOB, parse_digest};

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
+use vehicle::road::cli::{CliError, VehicleArgs};
 
 use crate::config::Config;
 use crate::demo::{self, DemoConfig};
@@ -37,6 +38,8 @@ enum Command {
     Serve(Box<Config>),
     /// Run a small market on real work, from bids to owners' money.
     Demo(DemoConfig),
+    /// Be the agent of one car on the road, or enrol it.
+    Vehicle(Box<VehicleArgs>),
     /// Print the API's specification.
     Openapi,
     /// Read the book.
@@ -88,6 +91,14 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
+fn of_car(error: CliError) -> Failure {
+    match error {
+        CliError::Refused(why) => Failure::Refused(why),
+        CliError::Usage(why) => Failure::Usage(why),
+        CliError::Unreachable(why) => Failure::Unreachable(why),
+    }
+}
+
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("DRIVEWAY_LOG").unwrap_or_else(|_| "warn".into());
@@ -115,6 +126,14 @@ fn run(cli: Cli) -> Result<Answer, Failure> {
             true => Ok(Answer::Done),
             false => Ok(Answer::No),
         },
+        Command::Vehicle(args) => {
+            let itself = std::env::current_exe()?;
+            let answer = vehicle::road::cli::main(*args, &itself).map_err(of_car)?;
+            if cli.json {
+                print_json(&answer)?;
+            }
+            Ok(Answer::Done)
+        }
         Command::Openapi => {
             println!("{}", openapi::spec().to_pretty_json()?);
             Ok(Answer::Done)

@@ -100,6 +100,7 @@ fn timing() -> scheduler::Config {
         idle_poll_ms: 400,
         leased_poll_ms: 250,
         heartbeat_timeout_s: 3,
+        resume_hold_s: 1,
         ..scheduler::Config::default()
     }
 }

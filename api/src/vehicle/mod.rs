@@ -1,11 +1,15 @@
 //! Cars: what owners say of them, and what they say themselves.
 
+mod blobs;
+mod cars;
+mod enrolment;
 mod model;
 mod offer;
 mod reputation;
 
 use ::store::{PartyId, Tx, VehicleId};
-use actix_web::{HttpResponse, delete, get, patch, post, put, web};
+use ::vehicle::road::SEQUENCE;
+use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, put, web};
 use rand::RngCore;
 use scheduler::{DataClass, Purpose, fleet};
 use sha2::{Digest, Sha256};
@@ -17,11 +21,14 @@ use crate::body::Body;
 use crate::idempotency::IdempotencyKey;
 use crate::pagination::{Page, PageQuery};
 use crate::problem::{Code, Problem, ProblemBody, Result};
+pub use cars::{Cars, SignedIn};
 pub use model::{AddedVehicle, NewVehicle, PolicyChange, Vehicle};
 
 pub fn configure(routes: &mut ServiceConfig<'_>) {
     routes.service(heartbeat).service(add).service(list).service(show).service(change);
     routes.service(give_consent).service(withdraw_consent).service(offer::show_market);
+    routes.service(enrolment::start_enrolment).service(enrolment::enrol);
+    routes.service(enrolment::sign_in).service(blobs::fetch_blob).service(blobs::store_blob);
     routes.service(reputation::show_reputation).service(reputation::list_dissents);
 }
 
@@ -105,6 +112,7 @@ async fn change(
             Ok(fleet::view(tx, party, *id)?)
         })
         .await?;
+    app.desk.forget(car.row.id);
     Ok(HttpResponse::Ok().json(Vehicle::from(car)))
 }
 
@@ -161,6 +169,7 @@ async fn change_consent(
             Ok(fleet::view(tx, party, id)?)
         })
         .await?;
+    app.desk.forget(id);
     Ok(HttpResponse::Ok().json(Vehicle::from(car)))
 }
 
@@ -175,29 +184,46 @@ fn consent_of(
 
 /// A car's heartbeat
 ///
-/// Telemetry up, the next order down. The car signs in with its own token.
+/// Telemetry up, the next order down. The car signs in with its own token. One with a key of its own counts the heartbeats of its session in the header `Driveway-Sequence`: each number is taken once, in ascending order.
 #[utoipa::path(tag = "cars", security(("vehicle" = [])),
     request_body(content = Object, example = json!({
         "telemetry": {
             "Gear": "P", "VehicleSpeed": 0.0, "DriverSeatOccupied": false, "Locked": true,
-            "DetailedChargeState": "Charging", "Soc": 72.0
+            "DoorState": { "DriverFront": false, "DriverRear": false, "PassengerFront": false,
+                "PassengerRear": false, "TrunkFront": false, "TrunkRear": false },
+            "ServiceMode": false, "ValetMode": false,
+            "DetailedChargeState": "Charging", "Soc": 72.0, "ACChargingPower": 7.2,
+            "EnergyRemaining": 54.0, "ModuleTempMax": 24.0
         },
         "attempt": null
     })),
     responses(
         (status = 200, description = "What the car should do.", body = Object,
             example = json!({ "next_poll_ms": 5000, "order": null, "vacate": null })),
+        (status = 409, description = "`stale_heartbeat`", body = ProblemBody,
+            content_type = "application/problem+json"),
         (status = 401, description = "The car's token is not known.", body = ProblemBody,
             content_type = "application/problem+json"),
     ))]
 #[post("/v1/vehicles/heartbeat")]
-async fn heartbeat(app: App, car: Car, body: Body<model::Beat>) -> Result<HttpResponse> {
+async fn heartbeat(
+    app: App,
+    car: Car,
+    request: HttpRequest,
+    body: Body<model::Beat>,
+) -> Result<HttpResponse> {
     let state = app.clone();
     let beat = body.value.0;
+    let number = sequence(&request);
     let reply = web::block(move || {
-        let id = state.store.read(|tx| fleet::authenticate(tx, &car.token_hash))?;
-        let id = id.ok_or_else(|| Problem::new(Code::TokenInvalid))?;
+        let id = car.hear(&state, number)?;
         Ok::<_, Problem>(state.desk.heartbeat(id, &beat)?)
     });
     Ok(HttpResponse::Ok().json(reply.await??))
+}
+
+/// The heartbeat's number; 0, which is never taken, if it has none.
+fn sequence(request: &HttpRequest) -> u64 {
+    let value = request.headers().get(SEQUENCE).and_then(|value| value.to_str().ok());
+    value.and_then(|text| text.parse().ok()).unwrap_or_default()
 }

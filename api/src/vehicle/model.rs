@@ -3,7 +3,7 @@
 use ::vehicle::protocol::Heartbeat;
 use garde::Validate;
 use scheduler::PayIn;
-use scheduler::fleet::{ConsentRow, Policy, VehicleRow, VehicleView};
+use scheduler::fleet::{ConsentRow, Policy, Preset, Rules, VehicleRow, VehicleView};
 use serde::{Deserialize, Deserializer, Serialize};
 use store::{Amount, Timestamp, VehicleId};
 use utoipa::ToSchema;
@@ -25,28 +25,46 @@ pub struct NewVehicle {
     #[garde(skip)]
     #[schema(value_type = String, example = "0.090000")]
     reserve: Amount,
+    /// A policy in one choice: `nights_at_home`, `on_charger` (the default) or `when_parked`. What
+    /// you name beside it comes in place of what it says.
+    #[serde(default = "on_charger")]
+    #[garde(skip)]
+    #[schema(value_type = String, default = "on_charger", example = "nights_at_home")]
+    preset: Preset,
     /// No work at or below this state of charge unless plugged in, percent.
-    #[serde(default = "half")]
     #[garde(range(min = 0, max = 100))]
     #[schema(minimum = 0, maximum = 100, default = 50)]
-    soc_floor: i32,
+    soc_floor: Option<i32>,
     /// Work on the charger only.
-    #[serde(default = "yes")]
     #[garde(skip)]
     #[schema(default = true)]
-    plugged_only: bool,
+    plugged_only: Option<bool>,
+    /// What else you ask.
+    #[garde(skip)]
+    #[schema(value_type = Option<Object>, example = json!({"wifi_only": true}))]
+    rules: Option<Rules>,
     /// `cash` or `credits`.
     #[garde(skip)]
     #[schema(value_type = String, example = "cash")]
     pay_in: PayIn,
 }
 
-fn half() -> i32 {
-    50
+fn on_charger() -> Preset {
+    Preset::OnCharger
 }
 
-fn yes() -> bool {
-    true
+/// A policy with what is named in place of what it says.
+fn over(
+    policy: Policy,
+    soc_floor: Option<i32>,
+    plugged_only: Option<bool>,
+    rules: Option<Rules>,
+) -> Policy {
+    Policy {
+        soc_floor: soc_floor.unwrap_or(policy.soc_floor),
+        plugged_only: plugged_only.unwrap_or(policy.plugged_only),
+        rules: rules.unwrap_or(policy.rules),
+    }
 }
 
 impl NewVehicle {
@@ -55,7 +73,7 @@ impl NewVehicle {
             region: self.region,
             class: self.class,
             reserve: self.reserve,
-            policy: Policy { soc_floor: self.soc_floor, plugged_only: self.plugged_only },
+            policy: over(self.preset.policy(), self.soc_floor, self.plugged_only, self.rules),
             pay_in: self.pay_in,
         })
     }
@@ -68,11 +86,27 @@ pub struct PolicyChange {
     #[garde(skip)]
     #[schema(value_type = Option<String>, example = "0.120000")]
     reserve: Option<Amount>,
+    /// A policy in one choice, in place of all that the car's said: `nights_at_home`, `on_charger`
+    /// or `when_parked`.
+    #[garde(skip)]
+    #[schema(value_type = Option<String>, example = "nights_at_home")]
+    preset: Option<Preset>,
     #[garde(range(min = 0, max = 100))]
     #[schema(minimum = 0, maximum = 100)]
     soc_floor: Option<i32>,
     #[garde(skip)]
     plugged_only: Option<bool>,
+    /// What else you ask, in place of all rules before. What is left out is not asked. `ready_by`
+    /// and `hours` are by weekday; times are standard time of the car's region, degrees are Celsius.
+    #[garde(skip)]
+    #[schema(value_type = Option<Object>, example = json!({
+        "ready_by": { "monday": { "at": "07:30", "soc": 80 } },
+        "hours": { "monday": { "from": "22:00", "to": "06:00" } },
+        "quiet": { "from": "12:00", "to": "13:00" },
+        "module_temp": { "min": 5, "max": 40 }, "outside_temp": { "min": -5, "max": 30 },
+        "wifi_only": true, "home_only": true, "max_hours_per_day": 8, "max_kwh_per_day": 3
+    }))]
+    rules: Option<Rules>,
     #[garde(skip)]
     #[schema(value_type = Option<String>)]
     pay_in: Option<PayIn>,
@@ -91,10 +125,8 @@ fn named<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<Timestamp>
 
 impl PolicyChange {
     pub fn over(&self, row: &VehicleRow) -> problem::Result<(Policy, Amount, PayIn)> {
-        let policy = Policy {
-            soc_floor: self.soc_floor.unwrap_or(row.soc_floor),
-            plugged_only: self.plugged_only.unwrap_or(row.plugged_only),
-        };
+        let before = self.preset.map_or_else(|| row.policy(), Preset::policy);
+        let policy = over(before, self.soc_floor, self.plugged_only, self.rules);
         Ok((policy, self.reserve.unwrap_or(row.reserve), self.pay_in.unwrap_or(row.pay_in)))
     }
 }
@@ -109,6 +141,9 @@ pub struct Vehicle {
     reserve: Amount,
     soc_floor: i32,
     plugged_only: bool,
+    /// What else you ask.
+    #[schema(value_type = Object)]
+    rules: Rules,
     #[schema(value_type = String)]
     pay_in: PayIn,
     /// When you want it again, as far as known.
@@ -120,6 +155,9 @@ pub struct Vehicle {
     /// Whether it could work then, and if not, why.
     eligible: bool,
     reason: Option<String>,
+    /// Until when its charge and your rules let it work, by what it said last.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    works_until: Option<Timestamp>,
     /// Every consent given, withdrawn ones too.
     #[schema(value_type = Vec<Object>)]
     consents: Vec<ConsentRow>,
@@ -127,7 +165,7 @@ pub struct Vehicle {
 
 impl From<VehicleView> for Vehicle {
     fn from(view: VehicleView) -> Self {
-        let VehicleView { row, consents, seen_at, eligible, reason } = view;
+        let VehicleView { row, consents, seen_at, eligible, reason, until } = view;
         Self {
             id: row.id,
             region: row.region_id,
@@ -135,11 +173,13 @@ impl From<VehicleView> for Vehicle {
             reserve: row.reserve,
             soc_floor: row.soc_floor,
             plugged_only: row.plugged_only,
+            rules: row.rules,
             pay_in: row.pay_in,
             available_until: row.available_until,
             seen_at,
             eligible,
             reason,
+            works_until: until,
             consents,
         }
     }

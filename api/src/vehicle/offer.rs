@@ -20,7 +20,7 @@ pub struct VehicleOffer {
     /// tick, or `not_offered`.
     state: &'static str,
     /// Why it was not let: `no_demand`, `reserve_too_high` or `drawn` (as many others asked the
-    /// same, and lots were drawn); or why it is not on offer: `no_heartbeat`, `no_consent`,
+    /// same, and these were chosen); or why it is not on offer: `no_heartbeat`, `no_consent`,
     /// `region_halted`, `resting`, `wanted_too_soon`, or what its telemetry says.
     reason: Option<String>,
     /// Your reserve, and what the market asks for it: with the fee on top, on the price grid.

@@ -1,5 +1,6 @@
 //! A server on a free port, its clients, and what must hold when a test is over.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::config::{Config, DataConfig};
@@ -8,11 +9,13 @@ use api::server::{self, Running};
 use diesel::prelude::*;
 use reqwest::Method;
 use reqwest::blocking::{Client as Http, Response};
+use scheduler::embedded::Fleet;
 use serde_json::{Value, json};
 use store::Amount;
 use store::schema as s;
 use store::testing::TestDb;
 use vehicle::protocol::Digest;
+use vehicle::{WorkerConfig, WorkerPool};
 
 pub const PASSWORD: &str = "correct horse battery";
 
@@ -55,6 +58,15 @@ impl TestApp {
     pub fn client(&self, token: Option<&str>) -> Client {
         let (http, base) = (self.http.clone(), self.base.clone());
         Client { http, base, token: token.map(str::to_owned) }
+    }
+
+    /// A fleet of embedded cars that are told what this server says.
+    pub fn fleet(&self) -> Fleet {
+        let running = self.running.as_ref().unwrap();
+        let executable = env!("CARGO_BIN_EXE_driveway").into();
+        let config = WorkerConfig { executable, args: vec!["worker".to_owned()], size: 1 };
+        let pool = WorkerPool::new(config).unwrap();
+        Fleet::start(running.desk.clone(), Arc::new(running.blobs.clone()), Arc::new(pool))
     }
 
     pub fn customer(&self, name: &str) -> Client {
@@ -127,6 +139,8 @@ pub struct Ask {
     pub path: String,
     pub token: Option<String>,
     pub key: Option<String>,
+    /// The number of a heartbeat.
+    pub sequence: Option<u64>,
     pub kind: &'static str,
     pub body: Vec<u8>,
 }
@@ -139,6 +153,7 @@ impl Client {
             path: path.to_owned(),
             token: self.token.clone(),
             key: Some(format!("{:032x}", rand::random::<u128>())),
+            sequence: None,
             kind: "application/json",
             body: body.to_string().into_bytes(),
         }
@@ -152,6 +167,9 @@ impl Client {
         }
         if let Some(key) = &ask.key {
             request = request.header("Idempotency-Key", key);
+        }
+        if let Some(number) = ask.sequence {
+            request = request.header("Driveway-Sequence", number);
         }
         let request = request.header("Content-Type", ask.kind).body(ask.body.clone());
         Answer::of(request.send().unwrap())
@@ -167,6 +185,10 @@ impl Client {
 
     pub fn put(&self, path: &str, body: &Value) -> Answer {
         self.send(&self.ask(Method::PUT, path, body))
+    }
+
+    pub fn delete(&self, path: &str) -> Answer {
+        self.send(&self.ask(Method::DELETE, path, &Value::Null))
     }
 
     pub fn upload(&self, bytes: &[u8]) -> String {

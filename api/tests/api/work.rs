@@ -11,6 +11,8 @@ fn at_home() -> Value {
         "Gear": "P", "VehicleSpeed": 0.0, "DriverSeatOccupied": false, "Locked": true,
         "ServiceMode": false, "ValetMode": false, "DetailedChargeState": "Charging",
         "Soc": 70.0, "ModuleTempMax": 25.0,
+        "DoorState": { "DriverFront": false, "DriverRear": false, "PassengerFront": false,
+            "PassengerRear": false, "TrunkFront": false, "TrunkRear": false },
     })
 }
 

@@ -2,12 +2,15 @@
 //! the market's loop. What a process remembers between polls lives here, and may be lost with it:
 //! everything that must not be is in rows.
 //!
-//! Polls are gathered, so that many share a transaction: first all together, for a look at the rows
+//! Most polls are of idle cars with nothing new to say: those are answered from memory ([`idle`]).
+//! The rest are gathered, so that many share a transaction: first all together, for a look at the rows
 //! without a lock that answers most idle cars; then market by market, for those that change
 //! something. A car that was leased when it polled last goes to its market at once. A poll alone
 //! waits for nobody. What waits is bounded: beyond it polls are refused with [`Error::Busy`].
 
+mod idle;
 mod round;
+mod watch;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,9 +19,12 @@ use store::gather::{Bounds, Gather};
 use store::{Store, VehicleId};
 use vehicle::protocol::{Heartbeat, HeartbeatReply};
 
-use crate::lease::engine::{Call, Glance, Served, glance, serve};
+use crate::lease::engine::{Call, Glance, Served, glance, serve, waiting_reply};
 use crate::{Config, Error, Result};
+use idle::Idle;
+pub use idle::OnOffer;
 use round::Round;
+pub use watch::Watch;
 
 /// The most polls of one caller that go into a batch together.
 const MAX_REQUEST: usize = 256;
@@ -34,6 +40,7 @@ pub struct Desk {
 struct Inner {
     store: Store,
     config: Config,
+    idle: Idle,
     looks: Counter<Glance>,
     markets: Mutex<HashMap<String, Arc<Counter<Served>>>>,
     /// The market of each car that had a lease when it polled last.
@@ -49,8 +56,9 @@ type Counter<T> = Gather<Vec<Poll>, Vec<Result<T>>>;
 impl Desk {
     pub fn new(store: Store, config: Config) -> Self {
         let looks = counter(&config);
+        let idle = Idle::new(&config, store.now());
         let (markets, leased) = (Mutex::default(), Mutex::default());
-        Self { inner: Arc::new(Inner { store, config, looks, markets, leased }) }
+        Self { inner: Arc::new(Inner { store, config, idle, looks, markets, leased }) }
     }
 
     pub fn store(&self) -> &Store {
@@ -66,13 +74,39 @@ impl Desk {
     /// # Errors
     /// [`Error::NotFound`] for a vehicle that does not exist or is retired; [`Error::Busy`].
     pub fn heartbeat(&self, id: VehicleId, beat: &Heartbeat) -> Result<HeartbeatReply> {
+        if let Some(reply) = self.at_once(id, beat) {
+            return Ok(reply);
+        }
         self.heartbeats(vec![(id, beat.clone())]).pop().unwrap_or(Err(Error::Busy))
+    }
+
+    /// The answer to an idle car that says what it said before, from memory: neither waits nor looks
+    /// at the database. None if it takes more, and while nothing [watches](Self::watch).
+    pub fn at_once(&self, id: VehicleId, beat: &Heartbeat) -> Option<HeartbeatReply> {
+        let Inner { store, config, idle, .. } = &*self.inner;
+        idle.knows(id, beat, store.now()).then(|| waiting_reply(config))
+    }
+
+    /// Starts to look several times a second which cars have a lease.
+    pub fn watch(&self) -> Watch {
+        Watch::start(self.clone())
+    }
+
+    /// An owner changed something of this car: its rows are looked at when it next polls.
+    pub fn forget(&self, id: VehicleId) {
+        self.inner.idle.forget(id);
+    }
+
+    /// The cars that this process answers and that could be let now, by cell and net reserve.
+    pub fn on_offer(&self) -> Vec<OnOffer> {
+        self.inner.idle.on_offer()
     }
 
     /// Takes the words of many cars and answers in their order: who speaks for many cars need not
     /// have a thread for each.
     pub fn heartbeats(&self, polls: Vec<(VehicleId, Heartbeat)>) -> Vec<Result<HeartbeatReply>> {
         let mut round = Round::new(polls, &unpoisoned(&self.inner.leased));
+        round.at_once(|id, beat| self.at_once(id, beat));
         for places in round.unseen().chunks(MAX_REQUEST) {
             self.look(&mut round, places);
         }
@@ -88,26 +122,35 @@ impl Desk {
 
     /// Answers what needs no change, and finds the markets of the rest.
     fn look(&self, round: &mut Round, places: &[usize]) {
-        let Inner { store, config, looks, .. } = &*self.inner;
+        let Inner { store, config, idle, looks, .. } = &*self.inner;
+        let now = store.now();
         let work = |calls: &[Call<'_>]| store.read(|tx| glance(tx, config, calls));
         let answers = ask(looks, round.polls(places), work);
-        places.iter().zip(answers).for_each(|(place, answer)| round.seen(*place, answer));
+        for (place, answer) in places.iter().zip(answers) {
+            if let Ok(Glance::Reply { idle: car, .. }) = &answer {
+                idle.waits(car, round.telemetry(*place), now);
+            }
+            round.seen(*place, answer);
+        }
     }
 
     /// Has the market take the polls at these places.
     fn tell(&self, round: &mut Round, market: &str, places: &[usize]) {
-        let Inner { store, config, .. } = &*self.inner;
+        let Inner { store, config, idle, .. } = &*self.inner;
+        let now = store.now();
         let work = |calls: &[Call<'_>]| store.write(|tx| serve(tx, config, market, calls));
         let answers = ask(&self.counter(market), round.polls(places), work);
         let mut leased = unpoisoned(&self.inner.leased);
         for (place, answer) in places.iter().zip(answers) {
-            match &answer {
-                Ok(Served::Reply { leased: true, .. }) => {
-                    leased.entry(round.car(*place)).or_insert_with(|| market.to_owned());
-                }
-                _ => {
-                    leased.remove(&round.car(*place));
-                }
+            let id = round.car(*place);
+            if let Ok(Served::Reply { idle: None, .. }) = &answer {
+                leased.entry(id).or_insert_with(|| market.to_owned());
+                idle.forget(id);
+            } else {
+                leased.remove(&id);
+            }
+            if let Ok(Served::Reply { idle: Some(car), .. }) = &answer {
+                idle.waits(car, round.telemetry(*place), now);
             }
             round.served(*place, answer);
         }

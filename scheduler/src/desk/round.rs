@@ -1,9 +1,9 @@
 //! The polls of one call on their way: seen, sent to a market, answered.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use store::VehicleId;
-use vehicle::protocol::HeartbeatReply;
+use vehicle::protocol::{Heartbeat, HeartbeatReply, Telemetry};
 
 use super::Poll;
 use crate::lease::engine::{Glance, Served};
@@ -35,6 +35,26 @@ impl Round {
         self.polls[place].0
     }
 
+    pub fn telemetry(&self, place: usize) -> &Telemetry {
+        &self.polls[place].1.telemetry
+    }
+
+    /// Answers what can be without a look, but for cars with more than one poll in here: those are
+    /// taken in their order.
+    pub fn at_once(&mut self, answer: impl Fn(VehicleId, &Heartbeat) -> Option<HeartbeatReply>) {
+        let mut seen = HashSet::new();
+        let again: HashSet<VehicleId> =
+            self.polls.iter().map(|(id, _)| *id).filter(|id| !seen.insert(*id)).collect();
+        for ((id, beat), stage) in self.polls.iter().zip(&mut self.stages) {
+            if matches!(stage, Stage::Unseen)
+                && !again.contains(id)
+                && let Some(reply) = answer(*id, beat)
+            {
+                *stage = Stage::Answered(Ok(reply));
+            }
+        }
+    }
+
     pub fn polls(&self, places: &[usize]) -> Vec<Poll> {
         places.iter().map(|place| self.polls[*place].clone()).collect()
     }
@@ -47,7 +67,7 @@ impl Round {
     pub fn seen(&mut self, place: usize, answer: Result<Glance>) {
         let car = self.car(place);
         self.stages[place] = match answer {
-            Ok(Glance::Reply(reply)) => match self.sent.get(&car) {
+            Ok(Glance::Reply { reply, .. }) => match self.sent.get(&car) {
                 Some(market) => Stage::To(market.clone()),
                 None => Stage::Answered(Ok(reply)),
             },

@@ -1,13 +1,21 @@
 //! Vehicles: what their owners let them do, and how they are.
 
 mod eligibility;
+pub mod key;
+mod policy;
 mod presence;
+pub mod roster;
 mod store;
+mod usage;
 
-pub use eligibility::{Ineligible, Policy, eligible, parked};
+pub use eligibility::{AWAKE_W, Circumstances, Eligibility, Ineligible, judge, parked};
+pub use policy::{
+    LocalTime, Policy, Preset, Range, ReadyBy, Rules, Span, TimeOfDay, Week, check_rules,
+};
 pub(crate) use presence::{Presence, Word, load_presence, load_words, store_words};
 pub use store::{ConsentRow, NewVehicle, VehicleRow, VehicleView};
-pub(crate) use store::{load_permits, load_regions, load_vehicle, load_vehicles, market_of};
+pub(crate) use store::{Place, load_permits, load_places, load_vehicle, load_vehicles, market_of};
+pub(crate) use usage::load_used;
 
 use ::store::schema::{consent, vehicle};
 use ::store::{Amount, ConsentId, PartyId, Timestamp, Tx, VehicleId};
@@ -47,12 +55,13 @@ pub fn set_policy(
     reserve: Amount,
     pay_in: PayIn,
 ) -> Result<()> {
-    store::check_policy(policy.soc_floor, reserve)?;
+    store::check_policy(&policy, reserve)?;
     owned(tx, owner, id)?;
     diesel::update(vehicle::table.find(id))
         .set((
             vehicle::soc_floor.eq(policy.soc_floor),
             vehicle::plugged_only.eq(policy.plugged_only),
+            vehicle::rules.eq(policy.rules.text()?),
             vehicle::reserve.eq(reserve),
             vehicle::pay_in.eq(pay_in),
         ))

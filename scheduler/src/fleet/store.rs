@@ -8,7 +8,7 @@ use store::schema::{consent, hardware_class, region, vehicle};
 use store::sets::Set;
 use store::{Amount, ConsentId, PartyId, Timestamp, Tx, VehicleId};
 
-use super::{MAX_PRICE, Policy};
+use super::{AWAKE_W, MAX_PRICE, Policy, Rules, check_rules};
 use crate::{DataClass, Error, PayIn, Permits, Purpose, Result};
 
 /// What an owner says of a car.
@@ -23,7 +23,7 @@ pub struct NewVehicle {
 }
 
 /// A row of `vehicle`.
-#[derive(Clone, Debug, Queryable, QueryableByName)]
+#[derive(Clone, Debug, PartialEq, Queryable, QueryableByName)]
 #[diesel(table_name = vehicle)]
 pub struct VehicleRow {
     pub id: VehicleId,
@@ -39,11 +39,13 @@ pub struct VehicleRow {
     pub created_at: Timestamp,
     /// When the owner will want it; none: not known.
     pub available_until: Option<Timestamp>,
+    pub rules: Rules,
 }
 
 impl VehicleRow {
     pub fn policy(&self) -> Policy {
-        Policy { soc_floor: self.soc_floor, plugged_only: self.plugged_only }
+        let Self { soc_floor, plugged_only, rules, .. } = *self;
+        Policy { soc_floor, plugged_only, rules }
     }
 }
 
@@ -68,20 +70,22 @@ pub struct VehicleView {
     pub seen_at: Option<Timestamp>,
     pub eligible: bool,
     pub reason: Option<String>,
+    /// Until when its charge and rules let it work, as far as known then.
+    pub until: Option<Timestamp>,
 }
 
-pub(super) fn check_policy(soc_floor: i32, reserve: Amount) -> Result<()> {
-    if !(0..=100).contains(&soc_floor) {
+pub(super) fn check_policy(policy: &Policy, reserve: Amount) -> Result<()> {
+    if !(0..=100).contains(&policy.soc_floor) {
         return Err(Error::invalid("/soc_floor", "a percentage from 0 to 100"));
     }
     if reserve < Amount::ZERO || reserve > MAX_PRICE {
         return Err(Error::invalid("/reserve", format!("from 0 to {MAX_PRICE} per lane-hour")));
     }
-    Ok(())
+    check_rules(&policy.rules)
 }
 
 pub(super) fn check_new(tx: &mut Tx<'_>, new: &NewVehicle) -> Result<()> {
-    check_policy(new.policy.soc_floor, new.reserve)?;
+    check_policy(&new.policy, new.reserve)?;
     let regions: i64 = region::table.find(&new.region).count().get_result(tx.conn)?;
     if regions == 0 {
         return Err(Error::invalid("/region", "no such region"));
@@ -109,6 +113,7 @@ pub(super) fn insert(
             vehicle::reserve.eq(new.reserve),
             vehicle::soc_floor.eq(new.policy.soc_floor),
             vehicle::plugged_only.eq(new.policy.plugged_only),
+            vehicle::rules.eq(new.policy.rules.text()?),
             vehicle::pay_in.eq(new.pay_in),
             vehicle::token_hash.eq(token_hash.as_slice()),
             vehicle::active.eq(true),
@@ -150,6 +155,7 @@ pub(super) fn load_view(tx: &mut Tx<'_>, row: VehicleRow) -> Result<VehicleView>
         consents,
         seen_at: presence.as_ref().map(|word| word.seen_at),
         eligible: presence.as_ref().is_some_and(|word| word.eligible),
+        until: presence.as_ref().and_then(|word| word.until),
         reason: presence.map(|word| word.reason).filter(|reason| !reason.is_empty()),
         row,
     })
@@ -161,11 +167,31 @@ pub(crate) fn load_vehicles(tx: &mut Tx<'_>, ids: &[VehicleId]) -> Result<Vec<Ve
     Ok(set.load(tx.conn, "SELECT v.* FROM {set} CROSS JOIN vehicle v WHERE v.id = w.id")?)
 }
 
-/// Every region's market: regions are few.
-pub(crate) fn load_regions(tx: &mut Tx<'_>) -> Result<HashMap<String, String>> {
-    let rows: Vec<(String, String)> =
-        region::table.select((region::id, region::market_id)).load(tx.conn)?;
-    Ok(rows.into_iter().collect())
+/// What a car's region and class say of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place {
+    pub market: String,
+    pub utc_offset_min: i32,
+    /// At work, all in all, watts.
+    pub draw_w: i32,
+}
+
+/// By region and class: they are few.
+pub(crate) fn load_places(tx: &mut Tx<'_>) -> Result<HashMap<(String, String), Place>> {
+    let regions: Vec<(String, String, i32)> = region::table
+        .select((region::id, region::market_id, region::utc_offset_min))
+        .load(tx.conn)?;
+    let classes: Vec<(String, i32)> =
+        hardware_class::table.select((hardware_class::id, hardware_class::watts)).load(tx.conn)?;
+    let mut places = HashMap::new();
+    for (region, market, utc_offset_min) in regions {
+        for (class, watts) in &classes {
+            let (market, draw_w) = (market.clone(), watts + AWAKE_W);
+            let place = Place { market, utc_offset_min, draw_w };
+            places.insert((region.clone(), class.clone()), place);
+        }
+    }
+    Ok(places)
 }
 
 #[derive(QueryableByName)]

@@ -119,13 +119,10 @@ fn owned(job: Option<JobRow>, customer: PartyId) -> Result<JobRow> {
 /// that have no car left; up to `limit`, by id.
 pub(crate) fn load_late(tx: &mut Tx<'_>, market: &str, limit: usize) -> Result<Vec<JobId>> {
     use ::store::schema::{bid, lease};
-    use diesel::dsl::{exists, not, sql};
-    use diesel::sql_types::Bool;
+    use diesel::dsl::{exists, not};
     let late = bid::deadline.le(Some(tx.now)).assume_not_null();
     let lapsed = bid::expires_at.le(Some(tx.now)).assume_not_null();
-    let live = lease::table
-        .filter(lease::job_id.eq(job::id))
-        .filter(sql::<Bool>("lease.state IN ('offered', 'running')"));
+    let live = lease::table.filter(lease::job_id.eq(job::id)).filter(crate::lease::is_live());
     let ids = job::table
         .inner_join(bid::table.on(bid::job_id.eq(job::id)))
         .filter(job::market_id.eq(market))

@@ -22,7 +22,7 @@ pub fn heartbeat(
 ) -> Result<HeartbeatReply> {
     let calls = [Call { vehicle: id, beat }];
     let mut market = match store.read(|tx| glance(tx, config, &calls))?.pop() {
-        Some(Glance::Reply(reply)) => return Ok(reply),
+        Some(Glance::Reply { reply, .. }) => return Ok(reply),
         Some(Glance::Market(market)) => market,
         Some(Glance::Unknown) | None => return Err(Error::NotFound("vehicle")),
     };

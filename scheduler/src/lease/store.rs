@@ -1,6 +1,9 @@
 //! Rows of leases and attempts.
 
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use store::schema::{attempt, lease};
 use store::sets::Set;
 use store::{
@@ -84,6 +87,16 @@ pub struct AttemptRow {
     pub ended_at: Option<Timestamp>,
     pub metered_us: i64,
     pub billable_us: i64,
+}
+
+/// Leases offered or running, in the words of the index `lease_live`: a bound state finds none.
+pub(crate) fn is_live() -> SqlLiteral<Bool> {
+    sql("lease.state IN ('offered', 'running')")
+}
+
+/// Leases that are not settled, in the words of the index `lease_due`.
+pub(crate) fn is_open() -> SqlLiteral<Bool> {
+    sql("lease.state <> 'settled'")
 }
 
 /// What a tick grants.

@@ -17,6 +17,7 @@ mod place;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod properties;
+mod queue;
 mod quote;
 mod record;
 mod replay;

@@ -12,7 +12,7 @@ use super::supply::{IdleCar, ask, cell_of};
 use super::{CellKey, CellRef};
 use crate::assurance::load_resting;
 use crate::fleet::{VehicleRow, load_permits, load_presence};
-use crate::{Config, LeaseState, Permits, Result};
+use crate::{Config, Permits, Result};
 
 /// Where a car stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,7 +174,7 @@ fn net_below(reign: &Reign, price: i64) -> Option<Amount> {
 fn live_lease(tx: &mut Tx<'_>, id: VehicleId) -> Result<Option<(LeaseId, Amount)>> {
     let live = lease::table
         .filter(lease::vehicle_id.eq(id))
-        .filter(lease::state.eq(LeaseState::Offered).or(lease::state.eq(LeaseState::Running)))
+        .filter(crate::lease::is_live())
         .select((lease::id, lease::price))
         .first(tx.conn)
         .optional()?;

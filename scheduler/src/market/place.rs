@@ -1,18 +1,18 @@
-//! From fills to concrete cars: the lowest reserve first, ties by a hash of tick and car. Pure.
+//! From fills to concrete cars: the lowest reserve first, and how long each is let. Pure.
 
 use std::collections::HashMap;
 
 use pricing::{Clearing, Fill};
-use sha2::{Digest, Sha256};
 use store::{Amount, BidId, JobId, VehicleId};
 
 use super::CellRef;
 use super::book::{OpenBook, Terms};
-use super::fit::{Waits, choosy};
+use super::fit::choosy;
 use super::leader::Reign;
+use super::queue::Queue;
 use super::snapshot::Snapshot;
 use super::supply::{IdleCar, ask, cell_of, lease_s};
-use super::term::plan_term;
+use super::term::{fit_term, plan_term};
 use crate::{Config, Error, NoCar, Result};
 
 /// A car let to a job.
@@ -56,13 +56,18 @@ pub(super) fn choose_cars(
         let terms = open.terms.get(&fills[0].bid).ok_or_else(fault)?;
         let rates: Vec<(i64, i64)> = won.iter().map(|won| (won.price, won.lanes)).collect();
         let bearable_s = plan_term(terms.free, terms.wanted, &rates, config.term_s, config);
+        let past = snapshot.past.jobs.get(&terms.job);
+        let program = past.map(|past| &*past.program);
+        let least_s = past.and_then(|past| past.typical_s).unwrap_or(0).max(config.min_term_s);
         for Won { cell, price, lanes } in won {
             let longest_s = lease_s(open.cells[cell].stay, config);
             let term_s = bearable_s.min(longest_s).min(until(terms, snapshot));
             for _ in 0..lanes {
                 let waits = choosy.get(&terms.bid).copied();
-                let vehicle = take(&mut queues[cell], waits).ok_or_else(fault)?;
-                let (bid, job, price) = (terms.bid, terms.job, Amount(price));
+                let queue = queues.get_mut(&cell).ok_or_else(fault)?;
+                let car = queue.take(program, waits, &snapshot.past).ok_or_else(fault)?;
+                let term_s = fit_term(term_s, least_s, stay_s(car, term_s, snapshot, config));
+                let (bid, job, vehicle, price) = (terms.bid, terms.job, car.id, Amount(price));
                 placements.push(Placement { bid, job, cell, vehicle, price, term_s });
             }
         }
@@ -92,49 +97,53 @@ fn until(terms: &Terms, snapshot: &Snapshot) -> i32 {
     i32::try_from(left_us / 1_000_000).unwrap_or(i32::MAX).max(1)
 }
 
-type Queue<'a> = Vec<(i64, [u8; 32], VehicleId, &'a IdleCar)>;
-
-/// The first car that there is a task for; if there is none, the first: the confirmation will say
-/// that it found no lawful car.
-fn take(queue: &mut Queue<'_>, waits: Option<&Waits>) -> Option<VehicleId> {
-    let fits = |car: &IdleCar| waits.is_none_or(|waits| waits.fit(car.owner, &car.class));
-    let last = queue.len().checked_sub(1)?;
-    let place = queue.iter().rposition(|(.., car)| fits(car)).unwrap_or(last);
-    let (.., car) = queue.remove(place);
-    Some(car.id)
+/// How long the car is worth letting, at most `term_s` seconds: as long as it stays with the chance
+/// that is asked for, and not into an hour in which its region's cars leave together.
+fn stay_s(car: &IdleCar, term_s: i32, snapshot: &Snapshot, config: &Config) -> i32 {
+    let (past, now) = (&snapshot.past, snapshot.now);
+    let stays = past.longest_s(car.id, &car.region, now, config.stay_ppm, term_s);
+    past.exodus_in_s(&car.region, now, config.exodus_ppm, term_s).map_or(stays, |at| stays.min(at))
 }
 
-/// Each cell's cars that ask no more than its price, the last to take first.
+/// The cars that could be chosen: those of cells that sold which ask no more than the price, each
+/// with its cell and what it asks.
+pub(super) fn candidates<'a>(
+    reign: &Reign,
+    open: &OpenBook,
+    clearing: &Clearing,
+    snapshot: &'a Snapshot,
+    config: &Config,
+) -> Result<Vec<(usize, i64, &'a IdleCar)>> {
+    let places: HashMap<CellRef<'_>, usize> =
+        open.cells.iter().zip(0..).map(|(key, cell)| (key.borrowed(), cell)).collect();
+    let mut found = Vec::new();
+    for car in &snapshot.cars {
+        let key = cell_of(car, snapshot.now, config);
+        let Some(cell) = key.and_then(|key| places.get(&key).copied()) else { continue };
+        let asks = ask(reign, car.reserve)?;
+        let sold = clearing.cells.get(cell).filter(|cell| cell.lanes > 0);
+        if sold.and_then(|cell| cell.price).is_some_and(|price| asks <= price) {
+            found.push((cell, asks, car));
+        }
+    }
+    Ok(found)
+}
+
 fn queues<'a>(
     reign: &Reign,
     open: &OpenBook,
     clearing: &Clearing,
     snapshot: &'a Snapshot,
     config: &Config,
-) -> Result<Vec<Queue<'a>>> {
-    let places: HashMap<CellRef<'_>, usize> =
-        open.cells.iter().zip(0..).map(|(key, cell)| (key.borrowed(), cell)).collect();
-    let mut queues: Vec<Queue<'_>> = vec![Vec::new(); open.cells.len()];
-    for car in &snapshot.cars {
-        let key = cell_of(car, snapshot.now, config);
-        let Some(cell) = key.and_then(|key| places.get(&key).copied()) else { continue };
-        let asks = ask(reign, car.reserve)?;
-        let price = clearing.cells.get(cell).and_then(|cell| cell.price);
-        if price.is_some_and(|price| asks <= price) {
-            queues[cell].push((asks, tie(reign.row.tick, car.id), car.id, car));
-        }
+) -> Result<HashMap<usize, Queue<'a>>> {
+    let mut cars: HashMap<usize, Vec<(i64, &IdleCar)>> = HashMap::new();
+    for (cell, asks, car) in candidates(reign, open, clearing, snapshot, config)? {
+        cars.entry(cell).or_default().push((asks, car));
     }
-    for queue in &mut queues {
-        queue.sort_unstable_by_key(|car| std::cmp::Reverse((car.0, car.1, car.2)));
-    }
-    Ok(queues)
-}
-
-/// Fair among equals: another order each tick, the same for everybody who replays it.
-fn tie(tick: i64, vehicle: VehicleId) -> [u8; 32] {
-    Sha256::new()
-        .chain_update(tick.to_be_bytes())
-        .chain_update(vehicle.as_bytes())
-        .finalize()
-        .into()
+    let queue = |(cell, cars): (usize, Vec<(i64, &'a IdleCar)>)| {
+        let longest_s = lease_s(open.cells[cell].stay, config);
+        let (tick, past) = (reign.row.tick, &snapshot.past);
+        (cell, Queue::new(cars.into_iter(), tick, past, snapshot.now, longest_s))
+    };
+    Ok(cars.into_iter().map(queue).collect())
 }

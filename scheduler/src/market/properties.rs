@@ -15,9 +15,11 @@ use super::record::{Record, decode, encode};
 use super::snapshot::{Demand, Snapshot};
 use super::supply::{IdleCar, ask, cell_of, lease_s};
 use super::tick::clear;
+use crate::past::{CarPast, JobPast, Past, Watched};
 use crate::{Config, DataClass, NoCar, Permits, Purpose};
 
-const NOW: Timestamp = Timestamp(1_000_000_000_000_000);
+/// Ten minutes before a full hour: leases touch two hours of the day.
+const NOW: Timestamp = Timestamp(277_777 * 3_600_000_000 + 3_000_000_000);
 
 fn id(number: u64) -> [u8; 16] {
     let mut bytes = [0; 16];
@@ -100,7 +102,7 @@ fn snapshot() -> impl Strategy<Value = Snapshot> {
     let halted = proptest::bool::weighted(0.2);
     let cars = proptest::collection::vec(car(), 0..20);
     let demand = proptest::collection::vec(demand(), 0..12);
-    (cars, demand, halted).prop_map(|(mut cars, mut demand, halted)| {
+    (cars, demand, halted, pasts()).prop_map(|(mut cars, mut demand, halted, pasts)| {
         for (car, number) in cars.iter_mut().zip(1..) {
             car.id = VehicleId::from_bytes(id(number));
         }
@@ -108,10 +110,52 @@ fn snapshot() -> impl Strategy<Value = Snapshot> {
             demand.job = JobId::from_bytes(id(number));
             demand.bid = BidId::from_bytes(id(number));
         }
+        let past = past(&cars, &demand, pasts);
         let halted = if halted { BTreeSet::from(["us-tx".to_owned()]) } else { BTreeSet::new() };
         let speeds = CLASSES.map(|(class, speed)| (class.to_owned(), speed)).into();
-        Snapshot { now: NOW, cars, demand, speeds, halted, ..Snapshot::default() }
+        Snapshot { now: NOW, cars, demand, speeds, halted, past, ..Snapshot::default() }
     })
+}
+
+/// Of each car or job in turn: hours watched and interrupted, and what an attempt takes.
+type Pasts = Vec<(i64, i64, bool, Option<i32>)>;
+
+fn pasts() -> impl Strategy<Value = Pasts> {
+    let typical = proptest::option::of(1..2_000_i32);
+    let past = (0..20_000_000_i64, 0..20_000_000_i64, proptest::bool::ANY, typical);
+    proptest::collection::vec(past, 1..20)
+}
+
+fn past(cars: &[IdleCar], demand: &[Demand], pasts: Pasts) -> Past {
+    let mut past = Past::default();
+    for (car, (watched, interrupted, holds, _)) in cars.iter().zip(pasts.iter().cycle()) {
+        let seen = Watched { watched: *watched, interrupted: *interrupted };
+        let hours = (0..24).map(|hour| (hour, seen)).collect();
+        let programs = if *holds { vec!["program".to_owned()] } else { vec![] };
+        past.cars.insert(car.id, CarPast { hours, programs, reliability_ppm: None });
+    }
+    for (demand, (.., typical_s)) in demand.iter().zip(pasts.iter().cycle()) {
+        let job = JobPast { program: "program".to_owned(), typical_s: *typical_s };
+        past.jobs.insert(demand.job, job);
+    }
+    let risk = |(watched, ..): &(i64, i64, bool, Option<i32>)| (*watched / 20) as u32;
+    let mut risks = [50_000; 24];
+    risks.iter_mut().zip(pasts.iter()).for_each(|(slot, past)| *slot = risk(past));
+    past.regions.insert("us-ca".to_owned(), risks);
+    past
+}
+
+/// Nobody is let for longer than it probably stays, unless a task takes that long.
+fn assert_fitted(config: &Config, snapshot: &Snapshot, placed: &Placement) {
+    let past = &snapshot.past;
+    let car = snapshot.cars.iter().find(|car| car.id == placed.vehicle).unwrap();
+    let typical_s = past.jobs[&placed.job].typical_s.unwrap_or(0);
+    if placed.term_s > typical_s.max(config.min_term_s) {
+        let stays = past.stays_ppm(car.id, &car.region, NOW, placed.term_s);
+        assert!(stays >= config.stay_ppm, "{stays}");
+        let exodus = past.exodus_in_s(&car.region, NOW, config.exodus_ppm, placed.term_s);
+        assert_eq!(exodus, None, "into an exodus");
+    }
 }
 
 /// A placement that may not be is a panic.
@@ -156,6 +200,7 @@ proptest! {
         let cars: HashSet<VehicleId> = placements.iter().map(|placed| placed.vehicle).collect();
         prop_assert_eq!(cars.len(), placements.len(), "a car is let once");
         placements.iter().for_each(|placed| assert_lawful(&config, &snapshot, placed));
+        placements.iter().for_each(|placed| assert_fitted(&config, &snapshot, placed));
 
         let mut lanes: BTreeMap<PartyId, i64> = BTreeMap::new();
         for (bid, placed) in by_bid(&placements) {

@@ -12,6 +12,7 @@ use super::halt::halted_regions;
 use super::supply::{IdleCar, load_idle};
 use crate::assurance::load_job_waits;
 use crate::job::{BidRow, JobRow};
+use crate::past::Past;
 use crate::{Config, DataClass, JobState, LeaseState, Purpose, Result, TaskState};
 
 /// A job that could use cars.
@@ -53,6 +54,8 @@ pub(super) struct Snapshot {
     /// Lanes let, by region and class, and by customer.
     pub leased: BTreeMap<(String, String), i64>,
     pub leased_to: HashMap<PartyId, i64>,
+    /// Of the cars that can be chosen, loaded when it is known which these are.
+    pub past: Past,
 }
 
 impl Snapshot {
@@ -94,7 +97,8 @@ fn load_live(tx: &mut Tx<'_>, market: &str) -> Result<Vec<(String, String, Party
         .inner_join(vehicle::table.on(vehicle::id.eq(lease::vehicle_id)))
         .inner_join(job::table.on(job::id.eq(lease::job_id)))
         .filter(lease::market_id.eq(market))
-        .filter(lease::state.eq(LeaseState::Offered).or(lease::state.eq(LeaseState::Running)))
+        .filter(crate::lease::is_live())
+        .filter(crate::lease::is_open())
         .select((vehicle::region_id, vehicle::class_id, job::customer_id))
         .load(tx.conn)?;
     Ok(rows)
@@ -211,7 +215,7 @@ struct Leased {
 fn load_leases(tx: &mut Tx<'_>, market: &str) -> Result<HashMap<JobId, Leased>> {
     let rows: Vec<(JobId, LeaseState, Amount)> = lease::table
         .filter(lease::market_id.eq(market))
-        .filter(lease::state.ne(LeaseState::Settled))
+        .filter(crate::lease::is_open())
         .select((lease::job_id, lease::state, lease::earmark))
         .load(tx.conn)?;
     let mut leases: HashMap<JobId, Leased> = HashMap::new();

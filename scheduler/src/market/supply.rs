@@ -10,7 +10,7 @@ use store::{Amount, PartyId, Timestamp, Tx, VehicleId};
 use super::CellRef;
 use super::leader::Reign;
 use crate::assurance::load_resting;
-use crate::{Config, DataClass, Error, LeaseState, Permits, Purpose, Result, Stay};
+use crate::{Config, DataClass, Error, Permits, Purpose, Result, Stay};
 
 /// Ids a statement: well under both databases' limits of bound values.
 pub(super) const CHUNK: usize = 500;
@@ -25,11 +25,11 @@ pub(super) struct IdleCar {
     pub permits: Permits,
     /// Net of the fee, per lane-hour.
     pub reserve: Amount,
-    /// When its owner will want it; none: not known.
+    /// When its owner will want it, or its charge or rules end its work; none: not known.
     pub until: Option<Timestamp>,
 }
 
-type Row = (VehicleId, PartyId, String, String, Amount, Option<Timestamp>);
+type Row = (VehicleId, PartyId, String, String, Amount, Option<Timestamp>, Option<Timestamp>);
 
 /// Every idle car of a market, by id.
 pub(super) fn load_idle(tx: &mut Tx<'_>, config: &Config, market: &str) -> Result<Vec<IdleCar>> {
@@ -49,12 +49,11 @@ pub(super) fn load_idle(tx: &mut Tx<'_>, config: &Config, market: &str) -> Resul
             vehicle::class_id,
             vehicle::reserve,
             vehicle::available_until,
+            presence::until,
         ))
         .load(tx.conn)?;
-    let busy: Vec<VehicleId> = lease::table
-        .filter(lease::state.eq(LeaseState::Offered).or(lease::state.eq(LeaseState::Running)))
-        .select(lease::vehicle_id)
-        .load(tx.conn)?;
+    let busy: Vec<VehicleId> =
+        lease::table.filter(crate::lease::is_live()).select(lease::vehicle_id).load(tx.conn)?;
     let permits: Vec<(VehicleId, Purpose, DataClass)> = consent::table
         .filter(consent::withdrawn_at.is_null())
         .select((consent::vehicle_id, consent::purpose, consent::data_class))
@@ -86,11 +85,12 @@ pub(super) fn load_idle_of(
                 vehicle::class_id,
                 vehicle::reserve,
                 vehicle::available_until,
+                presence::until,
             ))
             .load(tx.conn)?;
         let busy: Vec<VehicleId> = lease::table
             .filter(lease::vehicle_id.eq_any(chunk))
-            .filter(lease::state.eq(LeaseState::Offered).or(lease::state.eq(LeaseState::Running)))
+            .filter(crate::lease::is_live())
             .select(lease::vehicle_id)
             .load(tx.conn)?;
         let permits: Vec<(VehicleId, Purpose, DataClass)> = consent::table
@@ -117,8 +117,9 @@ fn idle(
         *all = all.with(purpose, data_class);
     }
     let idle = rows.into_iter().filter(|(id, ..)| !busy.contains(id));
-    let cars = idle.filter_map(|(id, owner, region, class, reserve, until)| {
+    let cars = idle.filter_map(|(id, owner, region, class, reserve, named, lasts)| {
         let permits = *permits.get(&id)?;
+        let until = named.into_iter().chain(lasts).min();
         Some(IdleCar { id, owner, region, class, permits, reserve, until })
     });
     cars.collect()

@@ -1,4 +1,5 @@
-//! How long a bid's new leases are: as long as its budget can bear at the clearing price. Pure.
+//! How long a bid's new leases are: as long as its budget can bear at the clearing price, and as
+//! their cars probably stay. Pure.
 
 use store::{Amount, Rounding, mul_div};
 
@@ -34,6 +35,12 @@ pub(super) fn plan_term(
     term_s
 }
 
+/// The term of one lease: no longer than its car is worth letting, but never shorter than `least_s`
+/// (what one of the job's tasks takes) only because the car might leave. At most `term_s`.
+pub(super) fn fit_term(term_s: i32, least_s: i32, stay_s: i32) -> i32 {
+    term_s.min(stay_s.max(least_s))
+}
+
 fn cost(won: &[(i64, i64)], term_s: i32) -> i128 {
     let each = |price: i64| mul_div(price, term_s.into(), 3_600, Rounding::HalfEven);
     won.iter()
@@ -46,6 +53,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_term_is_fitted_to_the_car_and_to_the_task() {
+        for (term_s, least_s, stay_s, fitted) in [
+            (900, 10, 900, 900),
+            (900, 10, 400, 400),
+            (900, 10, 0, 10),
+            (900, 600, 400, 600),
+            (300, 600, 400, 300),
+            (0, 10, 400, 0),
+        ] {
+            assert_eq!(fit_term(term_s, least_s, stay_s), fitted, "{term_s} {least_s} {stay_s}");
+        }
+    }
 
     #[test]
     fn a_budget_buys_full_terms_then_shorter() {

@@ -4,18 +4,19 @@
 use diesel::prelude::*;
 use pricing::Clearing;
 use store::schema::{job, lease};
-use store::{Amount, HoldId, JobId, NodeId, Store, Tx};
+use store::{Amount, HoldId, JobId, NodeId, Store, Tx, VehicleId};
 
 use super::book::{OpenBook, open_book};
 use super::capacity::count_cars;
 use super::clearing::{Cleared, store_clearing};
 use super::confirm::{load_now, plan_confirmed};
 use super::leader::{Reign, lead, resume};
-use super::place::{Placement, choose_cars};
+use super::place::{Placement, candidates, choose_cars};
 use super::snapshot::{Snapshot, load_snapshot};
 use crate::lease::engine::end_jobs;
 use crate::lease::{NewLease, insert_leases};
-use crate::{Config, Error, JobReason, JobState, LeaseState, Result};
+use crate::past::load_past;
+use crate::{Config, Error, JobReason, JobState, Result};
 
 /// What a tick did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,9 +57,13 @@ pub struct Draft {
 /// As [`tick`].
 pub fn draft(store: &Store, config: &Config, market: &str, node: NodeId) -> Result<Draft> {
     let reign = store.write(|tx| lead(tx, config, market, node))?;
-    let snapshot = store.read(|tx| load_snapshot(tx, config, market))?;
+    let mut snapshot = store.read(|tx| load_snapshot(tx, config, market))?;
     let open = open_book(&reign, &snapshot, config)?;
     let result = clear(&open)?;
+    let cars = candidates(&reign, &open, &result, &snapshot, config)?;
+    let cars: Vec<VehicleId> = cars.into_iter().map(|(_, _, car)| car.id).collect();
+    let jobs: Vec<JobId> = snapshot.demand.iter().map(|demand| demand.job).collect();
+    snapshot.past = store.read(|tx| load_past(tx, &cars, &jobs, config.term_s))?;
     let placements = choose_cars(&reign, &open, &result, &snapshot, config)?;
     Ok(Draft { reign, snapshot, open, result, placements })
 }
@@ -134,7 +139,7 @@ fn is_exhausted(tx: &mut Tx<'_>, id: JobId, free: Amount) -> Result<bool> {
     let Some(hold) = active else { return Ok(false) };
     let earmarks: Vec<Amount> = lease::table
         .filter(lease::job_id.eq(id))
-        .filter(lease::state.ne(LeaseState::Settled))
+        .filter(crate::lease::is_open())
         .select(lease::earmark)
         .load(tx.conn)?;
     let earmarked: Amount = earmarks.into_iter().sum();

@@ -16,8 +16,8 @@ use store::schema::{blob as blob_table, lease as lease_table, party};
 use store::testing::TestDb;
 use store::{Amount, DepositId, JobId, NodeId, PartyId, Tx, VehicleId};
 use vehicle::protocol::{
-    AttemptReport, AttemptState, ChargeState, Digest, Gear, Heartbeat, HeartbeatReply, Order,
-    Telemetry,
+    AttemptReport, AttemptState, ChargeState, Digest, Doors, Gear, Heartbeat, HeartbeatReply,
+    Order, Telemetry,
 };
 
 pub type AnyResult<T> = Result<T, scheduler::Error>;
@@ -29,7 +29,14 @@ pub struct World {
 }
 
 pub fn config() -> Config {
-    Config { heartbeat_timeout_s: 10, term_grace_s: 5, leader_ttl_s: 20, ..Config::default() }
+    Config {
+        heartbeat_timeout_s: 10,
+        // Most tests are not about what a car waits for.
+        resume_hold_s: 0,
+        term_grace_s: 5,
+        leader_ttl_s: 20,
+        ..Config::default()
+    }
 }
 
 /// A car at home, parked and charging.
@@ -44,6 +51,8 @@ pub fn at_home() -> Telemetry {
         detailed_charge_state: Some(ChargeState::Charging),
         soc: Some(70.0),
         module_temp_max: Some(25.0),
+        door_state: Some(Doors::default()),
+        ..Telemetry::default()
     }
 }
 
@@ -103,7 +112,7 @@ impl World {
             region: "us-ca".to_owned(),
             class: "hw4".to_owned(),
             reserve: Amount(reserve),
-            policy: Policy { soc_floor: 50, plugged_only: false },
+            policy: Policy { plugged_only: false, ..Policy::default() },
             pay_in,
         };
         let id = self.write(|tx| {

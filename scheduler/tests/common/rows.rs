@@ -9,7 +9,8 @@ use diesel::prelude::*;
 use scheduler::job::{JobRow, TaskRow};
 use scheduler::lease::{AttemptRow, LeaseRow};
 use scheduler::{AttemptOutcome, JobState, LeaseState, TaskState, Verdict};
-use store::schema::{account, attempt, balance, blob, job, lease, presence, task};
+use store::schema::{account, attempt, balance, blob, car_hour, car_program, job, job_pace, lease};
+use store::schema::{presence, region_hour, task};
 use store::{Amount, AttemptId, JobId, PartyId, TaskId, Tx};
 
 use super::{AnyResult, World};
@@ -32,6 +33,22 @@ fn load(tx: &mut Tx<'_>) -> AnyResult<All> {
 
 type Word = (store::VehicleId, i64, bool, String);
 type Money = (String, PartyId, String, i64, i64, i64);
+
+/// What the past says: of cars, of regions, and of jobs.
+fn dump_past(world: &World) -> String {
+    type Hour<K> = (K, i32, i64, i64, i64);
+    world.write(|tx| {
+        let cars: Vec<Hour<store::VehicleId>> =
+            car_hour::table.order((car_hour::vehicle_id, car_hour::hour)).load(tx.conn)?;
+        let regions: Vec<Hour<String>> =
+            region_hour::table.order((region_hour::region_id, region_hour::hour)).load(tx.conn)?;
+        let programs: Vec<(store::VehicleId, String)> =
+            car_program::table.order(car_program::vehicle_id).load(tx.conn)?;
+        let paces: Vec<(JobId, i64, i64)> =
+            job_pace::table.order(job_pace::job_id).load(tx.conn)?;
+        Ok(format!("{cars:?}\n{regions:?}\n{programs:?}\n{paces:?}\n"))
+    })
+}
 
 /// Every row of the market and every balance.
 pub fn dump(world: &World) -> String {
@@ -64,6 +81,7 @@ pub fn dump(world: &World) -> String {
     words.iter().for_each(|row| line(&mut text, row));
     money.iter().for_each(|row| line(&mut text, row));
     line(&mut text, &blobs);
+    text += &dump_past(world);
     numbered(&text)
 }
 
@@ -87,6 +105,13 @@ pub fn numbered(text: &str) -> String {
         rest = &rest[from + length..];
     }
     out + rest
+}
+
+/// How leases and attempts have ended so far, in words.
+pub fn ends(world: &World) -> Vec<String> {
+    let all = world.write(load);
+    let leases = all.leases.iter().filter_map(|row| Some(row.end_reason?.to_string()));
+    leases.chain(all.attempts.iter().map(|row| row.state.to_string())).collect()
 }
 
 /// What holds after every commit.

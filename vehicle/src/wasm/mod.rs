@@ -12,7 +12,7 @@
 //! | `output_write(ptr, n) -> i32` | appends to the output; `n` |
 //! | `progress(f32)` | says how far it is, 0 to 1 |
 //! | `should_yield() -> i32` | 1 when it was told to leave: checkpoint and return 1 from `run` |
-//! | `checkpoint(ptr, n) -> i32` | replaces the checkpoint; `n` |
+//! | `checkpoint(ptr, n) -> i32` | replaces the checkpoint; 0: it is kept |
 //! | `resume_len() -> i32` | bytes of the checkpoint to resume from; 0 when it starts afresh |
 //! | `resume_read(off, ptr, n) -> i32` | copies that checkpoint; bytes copied |
 //! | `log(ptr, n) -> i32` | appends to the log, of which the end is kept; `n` |

@@ -1,6 +1,5 @@
 //! `driveway bench ledger`: the book beside raw SQL on the same database.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -9,7 +8,7 @@ use serde::Serialize;
 use store::{Env, Store};
 
 use super::super::{Answer, Failure, print_json};
-use super::machine;
+use super::{Scratch, machine};
 
 #[derive(Args)]
 pub struct LedgerArgs {
@@ -113,27 +112,4 @@ fn print(report: &Report) {
     }
     let Report { ratio, latency_ratio, .. } = report;
     println!("{ratio:.1} times the raw peer; one at a time takes {latency_ratio:.2} times as long");
-}
-
-/// A SQLite file that goes away with what SQLite puts beside it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Self {
-        Self(PathBuf::from(format!("driveway-bench-{}.sqlite", std::process::id())))
-    }
-
-    fn url(&self) -> String {
-        format!("sqlite://{}", self.0.display())
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let name = self.0.display().to_string();
-        for end in ["", "-wal", "-shm", ".lock", ".raw", ".raw-wal", ".raw-shm"] {
-            // Most of them are not there.
-            let _ = std::fs::remove_file(format!("{name}{end}"));
-        }
-    }
 }

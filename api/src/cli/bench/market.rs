@@ -12,7 +12,7 @@ use pricing::bench::{Case, Family, Meters, Run, Shape};
 use serde::{Deserialize, Serialize};
 
 use super::super::{Answer, Failure, print_json};
-use super::machine;
+use super::{machine, rss};
 
 #[derive(Args)]
 pub struct MarketArgs {
@@ -171,8 +171,8 @@ fn measure_here(case: &str) -> Result<Answer, Failure> {
     let case: Case = serde_json::from_str(case).map_err(|e| Failure::Usage(e.to_string()))?;
     // What the program itself takes is not the market's.
     let own = rss().unwrap_or(0);
-    let rss = || rss().map(|bytes| bytes.saturating_sub(own));
-    let meters = Meters { cpu: &cpu, rss: &rss };
+    let more = || rss().map(|bytes| bytes.saturating_sub(own));
+    let meters = Meters { cpu: &cpu, rss: &more };
     let mut runs: Vec<Run> = Vec::new();
     let spent = |runs: &[Run]| runs.iter().map(|run| run.clear).sum::<Duration>();
     while runs.is_empty() || (runs.len() < 5 && spent(&runs) < Duration::from_secs(1)) {
@@ -189,14 +189,6 @@ fn cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let ns = stat.split(' ').next().and_then(|ns| ns.parse().ok());
     Duration::from_nanos(ns.unwrap_or(0))
-}
-
-/// The most memory that this process has held so far, bytes.
-fn rss() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
-    Some(kib << 10)
 }
 
 /// The tests' oracle, which can also tell its time.

@@ -1,13 +1,13 @@
 //! One heartbeat in a world: what the plan says is done to the rows, and answered.
 
-use store::{AttemptId, JobId, LeaseId, VehicleId};
+use store::{AttemptId, JobId, LeaseId, Timestamp, VehicleId};
 use vehicle::protocol::{AttemptState, Digest, Heartbeat, HeartbeatReply, Order, VacateReason};
 
 use super::Glance;
 use super::note::note;
-use super::world::World;
+use super::world::{Car, World};
 use crate::assurance::Assurance;
-use crate::fleet::{Word, eligible};
+use crate::fleet::{Circumstances, Eligibility, VehicleRow, Word, judge};
 use crate::lease::plan::{Next, Report, RunningAttempt, View, plan};
 use crate::lease::store::AttemptRow;
 use crate::{
@@ -19,13 +19,30 @@ use crate::{
 pub(crate) enum Served {
     Reply {
         reply: HeartbeatReply,
-        /// It has a lease now.
-        leased: bool,
+        /// None if it has a lease now.
+        idle: Option<Box<IdleCar>>,
     },
     /// No such vehicle, or it is retired.
     Unknown,
     /// It is to be told to this market.
     Elsewhere(String),
+}
+
+/// A car without a lease, as the rows have it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct IdleCar {
+    pub row: VehicleRow,
+    /// By the word that it came with.
+    pub eligible: bool,
+    /// When its owner will want it, or its charge or rules end its work; none: not known.
+    pub until: Option<Timestamp>,
+}
+
+impl IdleCar {
+    fn new(row: &VehicleRow, verdict: &Eligibility) -> Self {
+        let until = row.available_until.into_iter().chain(verdict.until).min();
+        Self { row: row.clone(), eligible: verdict.is_ok(), until }
+    }
 }
 
 /// How old a car's last word in a row may be before it is written again: a third of the timeout.
@@ -57,6 +74,11 @@ pub(super) fn idle_reply(config: &Config, beat: &Heartbeat, own: bool) -> Heartb
     }
 }
 
+/// The answer to a car that waits and reports of nothing.
+pub(crate) fn waiting_reply(config: &Config) -> HeartbeatReply {
+    HeartbeatReply { next_poll_ms: config.idle_poll_ms, order: None, vacate: None }
+}
+
 fn still_running(beat: &Heartbeat) -> bool {
     beat.attempt.as_ref().is_some_and(|report| !report.state.is_terminal())
 }
@@ -73,19 +95,22 @@ impl World<'_> {
         let lease = self.live.get(&id).copied();
         let home = match lease {
             Some(lease) => &self.leases.get(lease)?.market_id,
-            None => &car.market,
+            None => &car.place.market,
         };
         if *home != self.market {
             return Ok(Served::Elsewhere(home.clone()));
         }
-        let verdict = eligible(&beat.telemetry, car.row.policy());
-        self.hear(Word::new(id, self.now, verdict), beat)?;
+        let verdict = self.judge(car, beat);
+        self.hear(Word::new(id, self.now, &verdict), beat)?;
         let own = reported(beat).is_some_and(|it| self.reported.get(&it) == Some(&id));
         let reply = match lease {
             Some(lease) => self.serve(lease, verdict.is_ok(), own, beat)?,
             None => idle_reply(self.config, beat, own),
         };
-        Ok(Served::Reply { reply, leased: self.live.contains_key(&id) })
+        let waits = !self.live.contains_key(&id);
+        let car = self.cars.get(&id).filter(|_| waits);
+        let idle = car.map(|car| Box::new(IdleCar::new(&car.row, &verdict)));
+        Ok(Served::Reply { reply, idle })
     }
 
     /// What of a car's word can be answered without a change. Only cars and live leases are loaded.
@@ -96,12 +121,26 @@ impl World<'_> {
         if let Some(lease) = self.live.get(&id).and_then(|lease| self.leases.find(*lease)) {
             return Glance::Market(lease.market_id.clone());
         }
-        let word = Word::new(id, self.now, eligible(&beat.telemetry, car.row.policy()));
+        let verdict = self.judge(car, beat);
+        let word = Word::new(id, self.now, &verdict);
         if word.supersedes(car.word.as_ref(), refresh_us(self.config)) {
-            return Glance::Market(car.market.clone());
+            return Glance::Market(car.place.market.clone());
         }
         let own = reported(beat).is_some_and(|it| self.reported.get(&it) == Some(&id));
-        Glance::Reply(idle_reply(self.config, beat, own))
+        let idle = Box::new(IdleCar::new(&car.row, &verdict));
+        Glance::Reply { reply: idle_reply(self.config, beat, own), idle }
+    }
+
+    fn judge(&self, car: &Car, beat: &Heartbeat) -> Eligibility {
+        let around = Circumstances {
+            now: self.now,
+            utc_offset_min: car.place.utc_offset_min,
+            draw_w: car.place.draw_w,
+            used_us: car.used_us,
+            hold_s: self.config.resume_hold_s,
+        };
+        let last = car.word.as_ref().map(Word::verdict);
+        judge(&beat.telemetry, &car.row.policy(), last.as_ref(), &around)
     }
 
     /// Keeps the word if it is worth it.

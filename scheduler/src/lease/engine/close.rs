@@ -51,6 +51,7 @@ impl World<'_> {
         row.earmark = earmark(row.price, worst_s.into())?;
         let car = row.vehicle_id;
         self.live.remove(&car);
+        self.effects.closed.push(id);
         self.settle_if_ready(id)
     }
 

@@ -12,9 +12,9 @@ use super::Call;
 use super::beat::{named, reported};
 use super::world::{Car, World};
 use crate::assurance::{Assurance, load_claims, load_reputations};
-use crate::fleet::{load_permits, load_regions, load_vehicles, load_words};
+use crate::fleet::{VehicleRow, load_permits, load_places, load_used, load_vehicles, load_words};
 use crate::job::TaskRow;
-use crate::lease::store::{AttemptRow, LeaseRow};
+use crate::lease::store::{AttemptRow, LeaseRow, is_open};
 use crate::{Config, PayIn, Result};
 
 /// What a batch is about.
@@ -60,7 +60,7 @@ pub(super) fn load_cars(tx: &mut Tx<'_>, world: &mut World<'_>, calls: &[Call<'_
     }
     let ids: BTreeSet<VehicleId> = calls.iter().map(|call| call.vehicle).collect();
     let ids: Vec<VehicleId> = ids.into_iter().collect();
-    let regions = load_regions(tx)?;
+    let places = load_places(tx)?;
     let mut words = load_words(tx, &ids)?;
     let leases: Vec<LeaseRow> = Set::default().ids("id", ids.iter().copied()).load(
         tx.conn,
@@ -70,11 +70,17 @@ pub(super) fn load_cars(tx: &mut Tx<'_>, world: &mut World<'_>, calls: &[Call<'_
     let leased: Vec<VehicleId> = leases.iter().map(|row| row.vehicle_id).collect();
     let mut permits = load_permits(tx, &leased)?;
     leases.into_iter().for_each(|row| world.put_lease(row));
-    for row in load_vehicles(tx, &ids)? {
-        let market = regions.get(&row.region_id).cloned().unwrap_or_default();
+    let rows = load_vehicles(tx, &ids)?;
+    let place_of = |row: &VehicleRow| {
+        places.get(&(row.region_id.clone(), row.class_id.clone())).cloned().unwrap_or_default()
+    };
+    let used = load_used(tx, rows.iter().map(|row| (row, place_of(row).utc_offset_min)))?;
+    for row in rows {
+        let place = place_of(&row);
+        let used_us = used.get(&row.id).copied().unwrap_or(0);
         let permits = permits.remove(&row.id).unwrap_or_default();
         let word = words.remove(&row.id);
-        world.put_car(Car { row, market, permits, word });
+        world.put_car(Car { row, place, used_us, permits, word });
     }
     Ok(())
 }
@@ -347,7 +353,7 @@ pub(crate) fn load_due(tx: &mut Tx<'_>, market_id: &str, limit: i64) -> Result<V
     let rows = lease::table
         .filter(lease::market_id.eq(market_id))
         .filter(lease::due_at.le(tx.now))
-        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("state <> 'settled'"))
+        .filter(is_open())
         .order((lease::due_at, lease::id))
         .limit(limit)
         .load(tx.conn)?;

@@ -26,7 +26,7 @@ mod write;
 use ::store::{JobId, Tx, VehicleId};
 use vehicle::protocol::{Heartbeat, HeartbeatReply};
 
-pub(crate) use beat::Served;
+pub(crate) use beat::{IdleCar, Served, waiting_reply};
 pub(crate) use load::{Scope, load_due, load_world};
 pub(crate) use world::World;
 
@@ -96,7 +96,10 @@ pub(crate) fn change<T>(
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Glance {
     /// An idle car whose word is not worth a write.
-    Reply(HeartbeatReply),
+    Reply {
+        reply: HeartbeatReply,
+        idle: Box<IdleCar>,
+    },
     Unknown,
     /// This market has to take the word.
     Market(String),

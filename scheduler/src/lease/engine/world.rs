@@ -7,7 +7,7 @@ use store::{AttemptId, Id, IdSource, JobId, Kind, LeaseId, PartyId, TaskId, Time
 
 use super::note::Note;
 use crate::assurance::{ClaimRow, Reputation};
-use crate::fleet::{Presence, VehicleRow, Word};
+use crate::fleet::{Place, Presence, VehicleRow, Word};
 use crate::job::{JobRow, StageRow, TaskRow};
 use crate::lease::store::{AttemptRow, LeaseRow};
 use crate::{Config, Error, PayIn, Permits, Result};
@@ -80,8 +80,9 @@ fn missing<K: Kind>(id: Id<K>) -> Error {
 /// A car whose word is in the batch.
 pub(crate) struct Car {
     pub row: VehicleRow,
-    /// The market of its region.
-    pub market: String,
+    pub place: Place,
+    /// Its leases since midnight, microseconds; 0 if its owner sets no bound for a day.
+    pub used_us: i64,
     pub permits: Permits,
     /// Its last word before this batch, or in it.
     pub word: Option<Word>,
@@ -126,6 +127,8 @@ pub(crate) struct World<'a> {
 pub(crate) struct Effects {
     /// Words of cars that are worth a write.
     pub words: BTreeMap<VehicleId, Presence>,
+    /// Leases that have ended, in this order.
+    pub closed: Vec<LeaseId>,
     /// Leases that were settled, in this order.
     pub settled: Vec<LeaseId>,
     /// Jobs that have ended and of which something changed: their holds may end.

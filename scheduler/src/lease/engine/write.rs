@@ -10,7 +10,8 @@ use store::{JobId, LeaseId, TransactionId, Tx};
 use super::load::count_unsettled;
 use super::world::World;
 use crate::lease::store::LeaseRow;
-use crate::{Error, PayIn, Result};
+use crate::past::Ended;
+use crate::{EndReason, Error, PayIn, Result};
 
 /// Stores the world. Money comes late, for accounts that all leases share are locked from then on.
 pub(super) fn store(tx: &mut Tx<'_>, world: &World<'_>) -> Result<()> {
@@ -24,12 +25,37 @@ pub(super) fn store(tx: &mut Tx<'_>, world: &World<'_>) -> Result<()> {
     empty_queues(tx, world)?;
     crate::assurance::store_claims(tx, world.claims.new_rows(), world.claims.changed_rows())?;
     crate::assurance::store_reputations(tx, &world.effects.reputations)?;
+    crate::past::store_ended(tx, &closed(world)?)?;
     update_jobs(tx, world)?;
     update_stages(tx, world)?;
     insert_grants(tx, world)?;
     insert_notes(tx, world)?;
     let transactions = settle(tx, world, &released)?;
     update_leases(tx, world, &transactions)
+}
+
+/// What the leases that have ended say of their cars and jobs. One that was never taken says
+/// nothing: the car was gone before.
+fn closed(world: &World<'_>) -> Result<Vec<Ended>> {
+    let mut closed = Vec::new();
+    for id in &world.effects.closed {
+        let row = world.leases.get(*id)?;
+        let Some(reason) = row.end_reason.filter(|why| *why != EndReason::NotTaken) else {
+            continue;
+        };
+        let program = world.jobs.find(row.job_id).map(|job| job.program.clone());
+        closed.push(Ended {
+            vehicle: row.vehicle_id,
+            job: row.job_id,
+            offered_at: row.offered_at,
+            to: if reason == EndReason::Lost { row.seen_at } else { world.now },
+            interrupted: matches!(reason, EndReason::Lost | EndReason::Vacated),
+            program: program.filter(|_| row.started_at.is_some()),
+            attempts: i64::from(row.paid) + i64::from(row.pending),
+            busy_us: row.paid_us.saturating_add(row.pending_us),
+        });
+    }
+    Ok(closed)
 }
 
 /// Ended jobs of which each lease is settled by now: their holds end.

@@ -1,0 +1,155 @@
+//! Cars that are signed in. What they say often costs no signature and no look into the database: a
+//! token with a MAC tells the car, its key and its session; a number tells one heartbeat from
+//! another.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64_URL;
+use scheduler::fleet::key;
+use store::{Store, Timestamp, VehicleId};
+
+use crate::keys::{self, Purpose};
+use crate::problem::{Code, Problem, Result};
+
+/// Seconds that a token lives.
+pub const TOKEN_S: i64 = 15 * 60;
+/// How old the knowledge of replaced keys may be, microseconds.
+const FRESH_US: i64 = 1_000_000;
+/// Keys are asked for again from this much before the last time: commits can be late, and nodes'
+/// clocks apart.
+const OVERLAP_US: i64 = 60_000_000;
+const PREFIX: &str = "drive1.";
+/// Vehicle, first half of the key's id, session, expiry.
+const CLAIMS: usize = 16 + 16 + 8 + 8;
+const MAC: usize = 32;
+
+/// What a token says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedIn {
+    pub vehicle: VehicleId,
+    key: [u8; 16],
+    /// Grows from one session to the next: the moment it began.
+    session: i64,
+}
+
+/// Signs tokens and checks them. The key is that of the database, so every node's tokens are taken
+/// by every node.
+pub struct Cars {
+    mac: hmac::Key,
+    /// The last heartbeat of each car: session and number. Lost with the process, which takes the
+    /// next one that comes.
+    heard: Vec<Mutex<HashMap<VehicleId, (i64, u64)>>>,
+    replaced: Mutex<Replaced>,
+}
+
+/// The keys of cars that were enrolled while tokens of earlier keys can be alive.
+#[derive(Default)]
+struct Replaced {
+    asked_at: Option<Timestamp>,
+    keys: HashMap<VehicleId, [u8; 16]>,
+}
+
+impl Cars {
+    pub fn load(store: &Store) -> Result<Self> {
+        let (_, private) = keys::newest(store, Purpose::Tokens)?;
+        // A key of its own, derived: what is signed here can stand for nothing else.
+        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &private), b"cars' tokens");
+        Ok(Self {
+            mac: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
+            heard: (0..64).map(|_| Mutex::default()).collect(),
+            replaced: Mutex::default(),
+        })
+    }
+
+    /// A token for a car with this key.
+    pub fn issue(&self, vehicle: VehicleId, key_id: &[u8; 32], now: Timestamp) -> String {
+        let expires_s = now.0 / 1_000_000 + TOKEN_S;
+        let mut token = Vec::with_capacity(CLAIMS + MAC);
+        token.extend_from_slice(vehicle.as_bytes());
+        token.extend_from_slice(&half(key_id));
+        token.extend_from_slice(&now.0.to_be_bytes());
+        token.extend_from_slice(&expires_s.to_be_bytes());
+        token.extend_from_slice(hmac::sign(&self.mac, &token).as_ref());
+        format!("{PREFIX}{}", BASE64_URL.encode(token))
+    }
+
+    /// Whether this is such a token at all.
+    pub fn is_token(text: &str) -> bool {
+        text.starts_with(PREFIX)
+    }
+
+    /// Whom the token speaks for. Blocks for a look into the database once a second.
+    ///
+    /// # Errors
+    /// `token_invalid`: forged, or the car has another key by now; `token_expired`.
+    pub fn check(&self, store: &Store, token: &str) -> Result<SignedIn> {
+        let now = store.now();
+        let invalid = || Problem::new(Code::TokenInvalid);
+        let signed_in = self.open(token, now)?;
+        let replaced = self.fresh(store, now)?;
+        match replaced.keys.get(&signed_in.vehicle) {
+            Some(key) if *key != signed_in.key => Err(invalid()),
+            _ => Ok(signed_in),
+        }
+    }
+
+    fn open(&self, token: &str, now: Timestamp) -> Result<SignedIn> {
+        let invalid = || Problem::new(Code::TokenInvalid);
+        let text = token.strip_prefix(PREFIX).ok_or_else(invalid)?;
+        let bytes = BASE64_URL.decode(text).map_err(|_| invalid())?;
+        let bytes: [u8; CLAIMS + MAC] = bytes.try_into().map_err(|_| invalid())?;
+        let (claims, mac) = bytes.split_at(CLAIMS);
+        hmac::verify(&self.mac, claims, mac).map_err(|_| invalid())?;
+        let part = |from: usize| <[u8; 8]>::try_from(&claims[from..from + 8]).unwrap_or_default();
+        let id = <[u8; 16]>::try_from(&claims[..16]).unwrap_or_default();
+        let key = <[u8; 16]>::try_from(&claims[16..32]).unwrap_or_default();
+        if i64::from_be_bytes(part(40)) <= now.0 / 1_000_000 {
+            return Err(Problem::new(Code::TokenExpired));
+        }
+        let session = i64::from_be_bytes(part(32));
+        Ok(SignedIn { vehicle: VehicleId::from_bytes(id), key, session })
+    }
+
+    /// Takes a heartbeat's number: from 1, greater than the last one of its session, and of no session
+    /// that a later one has followed.
+    ///
+    /// # Errors
+    /// `stale_heartbeat`.
+    pub fn hear(&self, car: &SignedIn, number: u64) -> Result<()> {
+        let place = usize::from(car.vehicle.as_bytes()[15]) % self.heard.len();
+        let mut heard = lock(&self.heard[place]);
+        let last = heard.entry(car.vehicle).or_insert((i64::MIN, 0));
+        if number == 0 || (car.session, number) <= *last {
+            return Err(Problem::new(Code::StaleHeartbeat));
+        }
+        *last = (car.session, number);
+        Ok(())
+    }
+
+    fn fresh(&self, store: &Store, now: Timestamp) -> Result<MutexGuard<'_, Replaced>> {
+        let mut replaced = lock(&self.replaced);
+        let since = match replaced.asked_at {
+            Some(asked_at) if now.since(asked_at) < FRESH_US => return Ok(replaced),
+            Some(asked_at) => asked_at.plus_us(-OVERLAP_US),
+            None => now.plus_us(-TOKEN_S * 1_000_000 - OVERLAP_US),
+        };
+        let keys = store.read(|tx| key::keys_since(tx, since))?;
+        let keys = keys.into_iter().filter_map(|(id, key)| Some((id, half(&key.try_into().ok()?))));
+        replaced.keys.extend(keys);
+        replaced.asked_at = Some(now);
+        Ok(replaced)
+    }
+}
+
+fn half(key_id: &[u8; 32]) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&key_id[..16]);
+    half
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

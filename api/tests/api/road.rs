@@ -1,0 +1,236 @@
+//! Cars on the road: enrolled, signed in, refused.
+
+use ::store::NodeId;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64_URL;
+use reqwest::Method;
+use serde_json::{Value, json};
+use vehicle::protocol::{Digest, Heartbeat};
+use vehicle::road::{Key, Net, Road, enrol};
+use vehicle::{Transport, TransportError};
+
+use crate::app::{Answer, Client, PROGRAM, TestApp, new_job};
+use crate::work::{car, tick};
+
+fn code(owner: &Client, vehicle: &str) -> String {
+    let asked = owner.post(&format!("/v1/vehicles/{vehicle}/enrolment"), &Value::Null);
+    asked.expect(201)["code"].as_str().unwrap().to_owned()
+}
+
+fn net(app: &TestApp) -> Net {
+    Net::new(&app.base, None).unwrap()
+}
+
+/// A car of this owner's with a key.
+fn enrolled(app: &TestApp, owner: &Client) -> (String, Key) {
+    let (id, _) = car(app, owner, "cash");
+    let key = Key::generate().unwrap();
+    assert_eq!(enrol(&net(app), &code(owner, &id), &key).unwrap(), id);
+    (id, key)
+}
+
+/// The time of the server, seconds.
+fn now_s(app: &TestApp) -> i64 {
+    app.db.store.now().0 / 1_000_000
+}
+
+fn sign_in(app: &TestApp, assertion: &str) -> Answer {
+    app.client(None).post("/v1/vehicles/token", &json!({ "assertion": assertion }))
+}
+
+/// A client with the car's token.
+fn signed_in(app: &TestApp, key: &Key) -> Client {
+    let answer = sign_in(app, &key.assertion(now_s(app)).unwrap()).expect(200);
+    app.client(answer["token"].as_str())
+}
+
+/// A heartbeat with this number.
+fn beat(app: &TestApp, car: &Client, number: Option<u64>) -> Answer {
+    let mut ask = car.ask(Method::POST, "/v1/vehicles/heartbeat", &word());
+    ask.sequence = number;
+    app.client(None).send(&ask)
+}
+
+fn word() -> Value {
+    json!({ "telemetry": telemetry(), "attempt": null })
+}
+
+fn telemetry() -> Value {
+    json!({
+        "Gear": "P", "VehicleSpeed": 0.0, "DriverSeatOccupied": false, "Locked": true,
+        "ServiceMode": false, "ValetMode": false, "DetailedChargeState": "Charging",
+        "Soc": 70.0, "ModuleTempMax": 25.0,
+        "DoorState": { "DriverFront": false, "DriverRear": false, "PassengerFront": false,
+            "PassengerRear": false, "TrunkFront": false, "TrunkRear": false },
+    })
+}
+
+fn at_home() -> Heartbeat {
+    Heartbeat { telemetry: serde_json::from_value(telemetry()).unwrap(), attempt: None }
+}
+
+#[track_caller]
+fn refused<T: std::fmt::Debug>(answer: Result<T, TransportError>, code: &str) {
+    match answer {
+        Err(TransportError::Refused(why)) => assert!(why.contains(code), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+store::on_both_databases! {
+    fn a_code_enrols_one_key_once(db) {
+        let app = TestApp::start(db);
+        let (owner, other) = (app.owner("olga"), app.owner("otto"));
+        let (id, bearer) = car(&app, &owner, "cash");
+        let path = format!("/v1/vehicles/{id}/enrolment");
+        other.post(&path, &Value::Null).refused(404, "not_found");
+        app.customer("ada").post(&path, &Value::Null).refused(403, "wrong_role");
+
+        let (key, net) = (Key::generate().unwrap(), net(&app));
+        let void = code(&owner, &id);
+        let good = code(&owner, &id);
+        refused(enrol(&net, &void, &key), "code_invalid");
+        refused(enrol(&net, "AAAAA", &key), "code_invalid");
+        let forged = json!({
+            "code": good,
+            "public_key": BASE64_URL.encode(key.public()),
+            "proof": BASE64_URL.encode(key.prove(&void)),
+        });
+        app.client(None).post("/v1/vehicles/enrol", &forged).refused(401, "proof_invalid");
+
+        bearer.post("/v1/vehicles/heartbeat", &word()).expect(200);
+        assert_eq!(enrol(&net, &good, &key).unwrap(), id);
+        refused(enrol(&net, &good, &key), "code_invalid");
+        bearer.post("/v1/vehicles/heartbeat", &word()).refused(401, "token_invalid");
+
+        // No two cars have one key, and a code does not live for ever.
+        let (second, _) = car(&app, &owner, "cash");
+        refused(enrol(&net, &code(&owner, &second), &key), "invalid_body");
+        let late = code(&owner, &second);
+        app.db.clock.advance_s(30 * 60);
+        refused(enrol(&net, &late, &Key::generate().unwrap()), "code_invalid");
+    }
+}
+
+store::on_both_databases! {
+    fn an_assertion_is_taken_once_and_in_its_minute(db) {
+        let app = TestApp::start(db);
+        let owner = app.owner("olga");
+        let (id, key) = enrolled(&app, &owner);
+        let now = now_s(&app);
+        let good = key.assertion(now).unwrap();
+        let answer = sign_in(&app, &good).expect(200);
+        assert_eq!((&answer["vehicle"], &answer["expires_in_s"]), (&json!(id), &json!(900)));
+        sign_in(&app, &good).refused(401, "assertion_replayed");
+        for wrong in [now - 86_400, now - 61, now + 31, now + 86_400] {
+            let told = sign_in(&app, &key.assertion(wrong).unwrap()).refused(401, "clock_wrong");
+            assert_eq!(told["now_ms"].as_i64().unwrap() / 1_000, now_s(&app));
+        }
+        let stranger = Key::generate().unwrap().assertion(now).unwrap();
+        sign_in(&app, &stranger).refused(401, "assertion_invalid");
+        // Another's claims under this car's signature, and the other way round.
+        let mixed = |head: &str, tail: &str| {
+            let (head, _) = head.rsplit_once('.').unwrap();
+            let (_, tail) = tail.rsplit_once('.').unwrap();
+            format!("{head}.{tail}")
+        };
+        let fresh = key.assertion(now).unwrap();
+        sign_in(&app, &mixed(&fresh, &stranger)).refused(401, "assertion_invalid");
+        sign_in(&app, &mixed(&stranger, &fresh)).refused(401, "assertion_invalid");
+        sign_in(&app, "a.b.c").refused(401, "assertion_invalid");
+        // Expired ones are forgotten, and still not taken.
+        app.db.clock.advance_s(61);
+        sign_in(&app, &good).refused(401, "clock_wrong");
+        sign_in(&app, &key.assertion(now_s(&app)).unwrap()).expect(200);
+    }
+}
+
+store::on_both_databases! {
+    fn forged_replayed_stale_and_old_heartbeats_are_refused(db) {
+        let app = TestApp::start(db);
+        let owner = app.owner("olga");
+        let (id, key) = enrolled(&app, &owner);
+        let first = signed_in(&app, &key);
+        for missing in [None, Some(0)] {
+            beat(&app, &first, missing).refused(409, "stale_heartbeat");
+        }
+        for number in [1, 2, 7] {
+            beat(&app, &first, Some(number)).expect(200);
+        }
+        for number in [7, 6, 1] {
+            beat(&app, &first, Some(number)).refused(409, "stale_heartbeat");
+        }
+        // A session ends with the first heartbeat of the next.
+        app.db.clock.advance_s(1);
+        let next = signed_in(&app, &key);
+        beat(&app, &first, Some(8)).expect(200);
+        beat(&app, &next, Some(1)).expect(200);
+        beat(&app, &first, Some(9)).refused(409, "stale_heartbeat");
+
+        let token = next.token.clone().unwrap();
+        let (head, text) = token.split_once('.').unwrap();
+        let bytes = BASE64_URL.decode(text).unwrap();
+        for at in 0..bytes.len() {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 1;
+            let forged = app.client(Some(&format!("{head}.{}", BASE64_URL.encode(bytes))));
+            beat(&app, &forged, Some(100)).refused(401, "token_invalid");
+        }
+
+        // Another key is the car's: the tokens of the earlier one end within seconds.
+        let new = Key::generate().unwrap();
+        assert_eq!(enrol(&net(&app), &code(&owner, &id), &new).unwrap(), id);
+        app.db.clock.advance_s(2);
+        beat(&app, &next, Some(2)).refused(401, "token_invalid");
+        sign_in(&app, &key.assertion(now_s(&app)).unwrap()).refused(401, "assertion_invalid");
+        let newest = signed_in(&app, &new);
+        beat(&app, &newest, Some(1)).expect(200);
+        app.db.clock.advance_s(15 * 60);
+        beat(&app, &newest, Some(2)).refused(401, "token_expired");
+    }
+}
+
+store::on_both_databases! {
+    fn a_car_moves_the_blobs_of_its_own_attempt_only(db) {
+        let app = TestApp::start(db);
+        let node: NodeId = app.db.store.env().ids.id(app.db.store.now());
+        let (customer, owner) = (app.customer("ada"), app.owner("olga"));
+        customer.deposit("5.00");
+        customer.post("/v1/jobs", &new_job(&customer)).expect(201);
+        let secret = customer.upload(b"another job's");
+        let (_, key) = enrolled(&app, &owner);
+        let (_, idle) = enrolled(&app, &owner);
+        // The clocks of car and server are years apart: told so, the car signs in all the same.
+        let (road, idle) = (Road::new(net(&app), key), Road::new(net(&app), idle));
+        let program = Digest::of(PROGRAM);
+        refused(road.fetch_blob(&program), "not_found");
+        refused(road.store_blob(b"result"), "no_attempt");
+        assert!(road.heartbeat(&at_home()).unwrap().order.is_none());
+        tick(&app, node);
+        let order = road.heartbeat(&at_home()).unwrap().order.unwrap();
+        assert_eq!(road.fetch_blob(&order.program).unwrap(), PROGRAM);
+        assert_eq!(road.fetch_blob(&order.input).unwrap(), b"input");
+        refused(road.fetch_blob(&Digest(secret)), "not_found");
+        refused(idle.fetch_blob(&program), "not_found");
+        refused(idle.store_blob(b"result"), "no_attempt");
+
+        let result = vec![7; 1 << 20];
+        let file = app.db.dir.path().join("result");
+        std::fs::write(&file, &result).unwrap();
+        assert_eq!(road.store_file(&file).unwrap(), Digest::of(&result));
+        assert_eq!(road.store_blob(&result).unwrap(), Digest::of(&result));
+        // What it stored it cannot read, nor can the customer before it is a result.
+        refused(road.fetch_blob(&Digest::of(&result)), "not_found");
+        customer.get(&format!("/v1/blobs/{}", Digest::of(&result).0)).refused(404, "not_found");
+        app.db.clock.advance_s(15 * 60);
+        assert!(road.heartbeat(&at_home()).is_ok(), "it signs in again when its token is old");
+    }
+}
+
+#[test]
+fn a_car_sends_its_secrets_to_no_plain_address() {
+    for url in ["http://driveway.example", "ftp://127.0.0.1", "driveway.example"] {
+        assert!(Net::new(url, None).is_err(), "{url}");
+    }
+    assert!(Net::new("https://driveway.example", Some(b"no certificate")).is_err());
+}

@@ -1,0 +1,2 @@
+DROP TABLE vehicle_assertion;
+DROP TABLE vehicle_key;
