@@ -44,8 +44,8 @@ fn storm(place: &Place) {
     let mut town = Town::build(place, seed);
     let money = json!({ "amount": { "amount": "1000", "currency": "USD" }, "source": "test" });
     town.customer.insist(Method::POST, &town.base(), "/v1/deposits", &money).unwrap();
-    let work = Work::store(&town.base(), &town.customer, &town.carrier);
-    let steps = plan_storm(seed, if long() { 60 } else { 1 });
+    let work = Work::store(&town.base(), &town.customer);
+    let steps = plan_storm(seed, if long() { 90 } else { 2 });
     let jobs = weather(&mut town, &work, &steps);
     town.tell_fleet("calm");
     wait_for_jobs(&town, &jobs);
@@ -68,11 +68,14 @@ fn weather(town: &mut Town<'_>, work: &Work, steps: &[Step]) -> Vec<Submitted> {
                 let _storm_over = tell.send((work.submit(&customer, &base, kind), kind));
             }
         });
+        // There is work when it begins.
+        Kind::ALL.map(|kind| ask.send(kind).unwrap());
+        jobs.extend(told.recv());
         let began = Instant::now();
         for step in steps {
             std::thread::sleep(step.after);
-            println!("{:>7.1?} {:?} {:?}", began.elapsed(), step.event, step.job);
-            step.job.map(|kind| ask.send(kind).unwrap());
+            println!("{:>6.1?} {:?}, job {:?}", began.elapsed(), step.event, step.job);
+            ask.send(step.job).unwrap();
             jobs.extend(told.try_iter());
             befall(town, step.event, jobs.last());
         }
@@ -90,10 +93,10 @@ fn befall(town: &mut Town<'_>, event: Event, last: Option<&Submitted>) {
             std::thread::sleep(down);
             town.start_server();
         }
-        Event::KillFleet { down } => {
+        Event::KillFleet { down, missing_ppm } => {
             town.kill_fleet();
             std::thread::sleep(down);
-            town.start_fleet();
+            town.start_fleet(missing_ppm);
         }
         Event::Cut { cut, lasts } => {
             town.network.cut(cut);

@@ -3,11 +3,13 @@
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use end_to_end::{Client, Method, Place, Proxy, Server, driveway};
 use serde_json::{Value, json};
+use vehicle::road::{Key, Net, enrol};
 
 const PASSWORD: &str = "an example password";
 const OWNERS: usize = 8;
@@ -21,12 +23,10 @@ pub struct Town<'a> {
     place: &'a Place,
     pub network: Proxy,
     pub customer: Client,
-    pub carrier: Client,
     pub operator: Client,
     owners: Vec<Client>,
     /// Whose a car is.
     owner_of: HashMap<String, usize>,
-    tokens: Vec<String>,
     server: Option<Server>,
     fleet: Option<Fleet>,
     seed: u64,
@@ -58,10 +58,8 @@ impl<'a> Town<'a> {
         let mut town = Self {
             place,
             customer: sign_up("chaos", "customer"),
-            carrier: sign_up("carrier", "customer"),
             operator: operator.impatient(PATIENCE),
             owner_of: HashMap::new(),
-            tokens: Vec::new(),
             server: Some(server),
             fleet: None,
             seed,
@@ -70,7 +68,7 @@ impl<'a> Town<'a> {
             owners,
         };
         town.enrol_cars();
-        town.start_fleet();
+        town.start_fleet(0);
         town
     }
 
@@ -80,26 +78,34 @@ impl<'a> Town<'a> {
 
     fn enrol_cars(&mut self) {
         let base = self.base();
-        let enrolled: Vec<Vec<(String, String)>> = std::thread::scope(|scope| {
-            let owners = self.owners.iter();
-            let all: Vec<_> = owners.map(|owner| scope.spawn(|| enrol(owner, &base))).collect();
+        let net = Net::new(&base, None).unwrap();
+        std::fs::create_dir_all(self.keys()).unwrap();
+        let (keys, base, net) = (self.keys(), base.as_str(), &net);
+        let enrolled: Vec<Vec<String>> = std::thread::scope(|scope| {
+            let owners = self.owners.iter().enumerate();
+            let enrol = |(number, owner)| {
+                let keys = keys.join(format!("{number}-"));
+                scope.spawn(move || enrol_all(owner, base, net, &keys))
+            };
+            let all: Vec<_> = owners.map(enrol).collect();
             all.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         for (owner, cars) in enrolled.into_iter().enumerate() {
-            for (id, token) in cars {
-                self.owner_of.insert(id, owner);
-                self.tokens.push(token);
-            }
+            self.owner_of.extend(cars.into_iter().map(|id| (id, owner)));
         }
-        let cars = self.tokens.join("\n");
-        std::fs::write(self.place.dir.path().join("cars"), cars).unwrap();
     }
 
-    pub fn start_fleet(&mut self) {
-        let file = self.place.dir.path().join("cars");
+    /// The folder of the cars' keys.
+    fn keys(&self) -> PathBuf {
+        self.place.dir.path().join("keys")
+    }
+
+    /// Without so many of a million cars.
+    pub fn start_fleet(&mut self, missing_ppm: u32) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_chaos-fleet"))
-            .args([&self.base(), file.to_str().unwrap(), &self.carrier.token])
-            .arg((self.seed + self.fleets).to_string())
+            .arg(self.base())
+            .arg(self.keys())
+            .args([(self.seed + self.fleets).to_string(), missing_ppm.to_string()])
             .arg(driveway())
             .stdin(Stdio::piped())
             .spawn()
@@ -183,8 +189,9 @@ fn create_operator(place: &Place) {
     assert!(child.wait().unwrap().success());
 }
 
-/// Ids and tokens of an owner's cars, with the consent that the work needs.
-fn enrol(owner: &Client, base: &str) -> Vec<(String, String)> {
+/// Enrols an owner's cars, with the consent that the work needs; their ids. The keys are in files
+/// whose names begin so.
+fn enrol_all(owner: &Client, base: &str, net: &Net, keys: &Path) -> Vec<String> {
     let car = |number: usize| {
         let new = json!({
             "region": REGIONS[number % REGIONS.len()],
@@ -196,7 +203,12 @@ fn enrol(owner: &Client, base: &str) -> Vec<(String, String)> {
         let id = car["id"].as_str().unwrap();
         let path = format!("/v1/vehicles/{id}/consents/simulation/synthetic");
         owner.insist(Method::PUT, base, &path, &Value::Null).unwrap();
-        (id.to_owned(), car["token"].as_str().unwrap().to_owned())
+        let path = format!("/v1/vehicles/{id}/enrolment");
+        let code = owner.insist(Method::POST, base, &path, &Value::Null).unwrap();
+        let key = Key::generate().unwrap();
+        key.create(Path::new(&format!("{}{number:03}", keys.display()))).unwrap();
+        assert_eq!(enrol(net, code["code"].as_str().unwrap(), &key).unwrap(), id);
+        id.to_owned()
     };
     (0..CARS_EACH).map(car).collect()
 }

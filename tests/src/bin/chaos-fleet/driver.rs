@@ -2,7 +2,7 @@
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use vehicle::protocol::{ChargeState, Gear, Telemetry};
+use vehicle::protocol::{ChargeState, Doors, Gear, Telemetry};
 
 const SECOND_US: i64 = 1_000_000;
 
@@ -74,6 +74,8 @@ impl Driver {
             detailed_charge_state: Some(ChargeState::Charging),
             soc: Some(72.0),
             module_temp_max: Some(24.0),
+            door_state: Some(Doors::default()),
+            ..Telemetry::default()
         };
         match self.now {
             State::Parked => home,
@@ -87,7 +89,10 @@ impl Driver {
                 detailed_charge_state: Some(ChargeState::Disconnected),
                 ..home
             },
-            State::Loading => Telemetry { locked: Some(false), ..home },
+            State::Loading => {
+                let open = Doors { trunk_rear: true, ..Doors::default() };
+                Telemetry { locked: Some(false), door_state: Some(open), ..home }
+            }
         }
     }
 }

@@ -1,24 +1,25 @@
-//! A thousand cars in one process, each an agent of its own, over HTTP. The chaos test starts it,
-//! kills it, and starts it again with the same cars.
+//! A thousand cars in one process: each an agent with a key of its own, on the road as any car. The
+//! chaos test starts it, kills it, and starts it again with the same cars.
 //!
-//! usage: chaos-fleet SERVER CARS CARRIER SEED WORKER
+//! usage: chaos-fleet SERVER KEYS SEED MISSING WORKER
 //!
-//! CARS is a file with a car's token on each line, CARRIER a token for blobs, WORKER the program
-//! that runs tasks as `WORKER worker`. Standard input says what befalls: `exodus PPM` brings so many
+//! KEYS is a folder with the key of each car; of a million cars MISSING are not driven. WORKER is the program that runs tasks as `WORKER worker`.
+//! Standard input says what befalls: `exodus PPM` brings so many
 //! drivers back at once, `calm` lets all come home and stay. Its end is the fleet's.
 #![allow(clippy::unwrap_used)]
 
 mod driver;
-mod wire;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use driver::Driver;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use vehicle::protocol::Telemetry;
+use vehicle::road::{Key, Net, Road as Wire};
 use vehicle::{Agent, WorkerConfig, WorkerPool};
-use wire::{Car as Caller, Wire};
 
 /// Threads that talk to the platform: each waits for one answer at a time.
 const CALLERS: usize = 16;
@@ -30,7 +31,7 @@ const IDLE_US: i64 = 5_000_000;
 struct Fleet {
     road: Mutex<Road>,
     changed: Condvar,
-    tokens: Vec<String>,
+    wires: Vec<Wire>,
     began: Instant,
 }
 
@@ -50,20 +51,25 @@ struct Car {
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [server, cars, carrier, seed, worker] = args.as_slice() else {
-        eprintln!("usage: chaos-fleet SERVER CARS CARRIER SEED WORKER");
+    let [server, keys, seed, missing, worker] = args.as_slice() else {
+        eprintln!("usage: chaos-fleet SERVER KEYS SEED MISSING WORKER");
         std::process::exit(2);
     };
-    let tokens = std::fs::read_to_string(cars).unwrap();
-    let tokens = tokens.lines().map(str::to_owned).collect();
+    let net = Net::new(server, None).unwrap();
+    let keys = std::fs::read_dir(keys).unwrap();
+    let mut keys: Vec<_> = keys.map(|file| file.unwrap().path()).collect();
+    keys.sort();
+    let (seed, missing): (u64, u32) = (seed.parse().unwrap(), missing.parse().unwrap());
+    let mut chance = StdRng::seed_from_u64(seed);
+    keys.retain(|_| chance.random_range(0..1_000_000) >= missing);
+    let wires = keys.iter().map(|key| Wire::new(net.clone(), Key::load(key).unwrap())).collect();
     let workers =
         WorkerConfig { executable: worker.into(), args: vec!["worker".to_owned()], size: WORKERS };
     let pool = Arc::new(WorkerPool::new(workers).unwrap());
-    let fleet = Fleet::start(tokens, seed.parse().unwrap(), &pool);
-    let wire = Arc::new(Wire::new(server.clone(), carrier.clone()).unwrap());
+    let fleet = Fleet::start(wires, seed, &pool);
     for _ in 0..CALLERS {
-        let (fleet, wire) = (Arc::clone(&fleet), Arc::clone(&wire));
-        std::thread::spawn(move || fleet.drive(&wire));
+        let fleet = Arc::clone(&fleet);
+        std::thread::spawn(move || fleet.drive());
     }
     for line in std::io::stdin().lines() {
         fleet.obey(&line.unwrap());
@@ -73,8 +79,8 @@ fn main() {
 
 impl Fleet {
     /// Cars call for the first time one after the other, spread over an idle car's wait.
-    fn start(tokens: Vec<String>, seed: u64, pool: &Arc<WorkerPool>) -> Arc<Self> {
-        let count = tokens.len();
+    fn start(wires: Vec<Wire>, seed: u64, pool: &Arc<WorkerPool>) -> Arc<Self> {
+        let count = wires.len();
         Arc::new_cyclic(|fleet: &std::sync::Weak<Self>| {
             let car = |number: usize| {
                 let fleet = fleet.clone();
@@ -91,7 +97,7 @@ impl Fleet {
             let cars: Vec<Car> = (0..count).map(car).collect();
             let due = cars.iter().enumerate().map(|(number, car)| (car.due_us, number)).collect();
             let road = Mutex::new(Road { cars, due, calm: false });
-            Self { road, changed: Condvar::new(), tokens, began: Instant::now() }
+            Self { road, changed: Condvar::new(), wires, began: Instant::now() }
         })
     }
 
@@ -121,11 +127,10 @@ impl Fleet {
     }
 
     /// Polls the cars that are due, one after the other.
-    fn drive(&self, wire: &Wire) {
+    fn drive(&self) {
         loop {
             let (number, mut agent, telemetry) = self.next();
-            let car = Caller { wire, token: &self.tokens[number] };
-            let wait_us = agent.poll(&car, &telemetry, self.now_us());
+            let wait_us = agent.poll(&self.wires[number], &telemetry, self.now_us());
             let idle = agent.attempt().is_none();
             let wait_us = if idle { wait_us.max(IDLE_US) } else { wait_us };
             self.lock().put_back(number, agent, self.now_us() + wait_us.max(0));
