@@ -137,6 +137,32 @@ on_both_databases! {
 }
 
 on_both_databases! {
+    fn a_result_is_confirmed_though_cars_of_another_class_are_worth_more(db) {
+        let world = World::new(db);
+        let customer = world.customer(10);
+        let actors = actors(&world, 1);
+        world.submit(customer, &assured(1, 2, Assurance::Quorum(2)));
+        assert_eq!(world.tick().leases, 1);
+        let order = world.beat(actors[0].car, &at_home(), None).order.unwrap();
+        let say = |car: VehicleId, order: &Order| {
+            world.db.clock.advance_s(9);
+            let output = world.stored("truth");
+            world.report(car, order, AttemptState::Completed { output, metered_us: 9_000_000 });
+        };
+        say(actors[0].car, &order);
+        // Four times as fast for the same money, and it cannot confirm what an hw4 named.
+        let faster = world.car_of("ai5", world.party("owner"), RESERVE, PayIn::Cash);
+        let alike = world.car(world.party("owner"), RESERVE, PayIn::Cash);
+        assert_eq!(world.tick().leases, 1);
+        assert_eq!(world.beat(faster, &at_home(), None).order, None);
+        let order = world.beat(alike, &at_home(), None).order.unwrap();
+        say(alike, &order);
+        assert_eq!(outputs(&world), [(Some(common::digest("truth")), 2, 2)]);
+        world.check();
+    }
+}
+
+on_both_databases! {
     fn a_colluding_pair_never_passes_a_quorum_of_three(db) {
         let world = World::new(db);
         let customer = world.customer(10);

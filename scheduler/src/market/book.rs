@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use pricing::{Bid, Book, Cap, Cell, Level, lane_value};
 use store::{Amount, BidId, JobId, PartyId, Rounding, Timestamp, mul_div};
 
+use super::fit::{Owners, owners};
 use super::leader::Reign;
 use super::snapshot::{Demand, Snapshot};
 use super::supply::{ask, cell_of, lease_s};
@@ -55,8 +56,9 @@ pub(super) fn open_book(reign: &Reign, snapshot: &Snapshot, config: &Config) -> 
         let levels = levels.into_iter().map(|(reserve, lanes)| Level { reserve, lanes }).collect();
         open.book.cells.push(Cell { id, speed_ppm: speed(snapshot, key.class)?, levels });
     }
+    let owners = owners(snapshot, config);
     for demand in &snapshot.demand {
-        match plan_bid(&open.cells, demand, snapshot, config)? {
+        match plan_bid(&open.cells, demand, snapshot, &owners, config)? {
             Ok(bid) => {
                 open.terms.insert(bid.id, terms(demand));
                 open.book.bids.push(bid);
@@ -131,6 +133,7 @@ pub(super) fn plan_bid(
     cells: &[CellKey],
     demand: &Demand,
     snapshot: &Snapshot,
+    owners: &Owners<'_>,
     config: &Config,
 ) -> Result<std::result::Result<Bid, LeftOut>> {
     if demand.expires_at.is_some_and(|at| at <= snapshot.now) {
@@ -139,8 +142,10 @@ pub(super) fn plan_bid(
     if !has_budget(demand, snapshot, config)? {
         return Ok(Err(LeftOut::Budget));
     }
-    let accepted = (0..).zip(cells).filter(|(_, key)| accepts(demand, key, snapshot.now, config));
-    let accepted: Vec<(u32, &CellKey)> = accepted.collect();
+    let takes = |key: &CellKey| {
+        accepts(demand, key, snapshot.now, config) && demand.waits.fit_cell(key, owners)
+    };
+    let accepted: Vec<(u32, &CellKey)> = (0..).zip(cells).filter(|(_, key)| takes(key)).collect();
     if accepted.is_empty() {
         let halted = |id: &String| snapshot.halted.contains(id);
         let all = !demand.regions.is_empty() && demand.regions.iter().all(halted);

@@ -5,7 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use store::{BidId, PartyId};
 
 use super::snapshot::{Demand, Snapshot};
-use super::supply::IdleCar;
+use super::supply::{IdleCar, cell_of};
+use super::{CellKey, CellRef};
+use crate::Config;
 use crate::assurance::Wait;
 
 /// The queued tasks of a job by who may take them.
@@ -18,6 +20,19 @@ pub(super) struct Waits {
 }
 
 impl Waits {
+    /// Whether some cars find no task at all.
+    fn bind(&self) -> bool {
+        self.fresh <= 0 && !self.tasks.is_empty()
+    }
+
+    /// Whether a cell has a car that there is a task for. A bid on any other could win lanes there,
+    /// tick after tick, that cannot be let, and never one that can.
+    pub fn fit_cell(&self, cell: &CellKey, owners: &Owners<'_>) -> bool {
+        let owners = owners.get(&cell.borrowed());
+        let fits = |owners: &BTreeSet<PartyId>| owners.iter().any(|o| self.fit(*o, &cell.class));
+        !self.bind() || owners.is_some_and(fits)
+    }
+
     /// Whether there is a task for a car of this owner and class.
     pub fn fit(&self, owner: PartyId, class: &str) -> bool {
         let fits = |wait: &Wait| wait.class == class && !wait.owners.contains(&owner);
@@ -44,6 +59,22 @@ pub(super) fn limit_lanes(demand: &mut Vec<Demand>, cars: &[IdleCar]) {
     demand.retain(|row| row.lanes > 0);
 }
 
+/// Whose idle cars are in a cell.
+pub(super) type Owners<'a> = HashMap<CellRef<'a>, BTreeSet<PartyId>>;
+
+/// Counted only if some bid asks for it: most ticks have none.
+pub(super) fn owners<'a>(snapshot: &'a Snapshot, config: &Config) -> Owners<'a> {
+    let mut owners = Owners::new();
+    if snapshot.demand.iter().any(|row| row.waits.bind()) {
+        for car in &snapshot.cars {
+            if let Some(cell) = cell_of(car, snapshot.now, config) {
+                owners.entry(cell).or_default().insert(car.owner);
+            }
+        }
+    }
+    owners
+}
+
 /// Of the bids that not every car can serve, what their jobs wait for.
 pub(super) fn choosy(snapshot: &Snapshot) -> HashMap<BidId, &Waits> {
     let choosy = snapshot.demand.iter().filter(|row| !row.waits.tasks.is_empty());
@@ -67,6 +98,21 @@ mod tests {
         {
             assert_eq!(waits.fit(owner(n), class), fits, "{n} {class}");
         }
+        let cell = |class: &str| CellKey {
+            region: "us-ca".to_owned(),
+            class: class.to_owned(),
+            permits: crate::Permits(1),
+            stay: crate::Stay::Term,
+        };
+        let (hw3, hw4) = (cell("hw3"), cell("hw4"));
+        for (n, fits) in [(1, false), (3, true)] {
+            let owners: Owners<'_> =
+                [&hw3, &hw4].map(|cell| (cell.borrowed(), [owner(n)].into())).into();
+            assert!(!waits.fit_cell(&hw3, &owners));
+            assert_eq!(waits.fit_cell(&hw4, &owners), fits, "{n}");
+            assert!(Waits::default().fit_cell(&hw3, &owners));
+        }
+        assert!(!waits.fit_cell(&hw4, &Owners::new()), "no car is there");
         assert!(Waits { fresh: 1, ..waits }.fit(owner(1), "hw3"));
         assert!(Waits::default().fit(owner(1), "hw3"), "nothing is known of its tasks");
     }

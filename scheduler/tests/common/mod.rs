@@ -108,9 +108,14 @@ impl World {
 
     /// A car with every consent, at home.
     pub fn car(&self, owner: PartyId, reserve: i64, pay_in: PayIn) -> VehicleId {
+        self.car_of("hw4", owner, reserve, pay_in)
+    }
+
+    /// One of this hardware class.
+    pub fn car_of(&self, class: &str, owner: PartyId, reserve: i64, pay_in: PayIn) -> VehicleId {
         let new = NewVehicle {
             region: "us-ca".to_owned(),
-            class: "hw4".to_owned(),
+            class: class.to_owned(),
             reserve: Amount(reserve),
             policy: Policy { plugged_only: false, ..Policy::default() },
             pay_in,
