@@ -34,6 +34,27 @@ pub fn check_jobs(town: &Town<'_>, jobs: &[Submitted]) -> Tally {
     tally
 }
 
+/// A job that does not end: its bid, the tasks that are left, and what ran them.
+pub fn describe_rest(town: &Town<'_>, job: &Value) -> String {
+    let (base, customer) = (town.base(), &town.customer);
+    let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
+    let bid = customer.get(&base, &format!("{path}/bid")).unwrap_or_default();
+    let mut text = format!("{job}\n{bid}\n");
+    for task in customer.pages(&base, &format!("{path}/tasks")) {
+        if task["state"] != "completed" {
+            let attempts = format!("{path}/tasks/{}/attempts", task["number"]);
+            let attempts = customer.get(&base, &attempts).unwrap_or_default();
+            text.push_str(&format!("{task}\n{attempts:#}\n"));
+        }
+    }
+    for lease in customer.pages(&base, &format!("{path}/leases")) {
+        if lease["state"] != "settled" {
+            text.push_str(&format!("{lease:#}\n"));
+        }
+    }
+    text
+}
+
 /// Each task has its right output, and as many results paid as the job wanted.
 fn check_outputs(town: &Town<'_>, job: &str, kind: Kind, tally: &mut Tally) {
     let (base, customer) = (town.base(), &town.customer);

@@ -69,7 +69,7 @@ fn weather(town: &mut Town<'_>, work: &Work, steps: &[Step]) -> Vec<Submitted> {
             }
         });
         // There is work when it begins.
-        Kind::ALL.map(|kind| ask.send(kind).unwrap());
+        Kind::ALL.into_iter().for_each(|kind| ask.send(kind).unwrap());
         jobs.extend(told.recv());
         let began = Instant::now();
         for step in steps {
@@ -142,7 +142,8 @@ fn wait_for_jobs(town: &Town<'_>, jobs: &[Submitted]) {
                 assert_eq!(job["state"], "completed", "{kind:?}: {job}");
                 break;
             }
-            assert!(began.elapsed() < CALM, "{kind:?} does not end: {job}");
+            let slow = || books::describe_rest(town, &job);
+            assert!(began.elapsed() < CALM, "{kind:?} does not end: {}", slow());
             std::thread::sleep(Duration::from_millis(250));
         }
     }

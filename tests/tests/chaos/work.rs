@@ -79,12 +79,12 @@ fn expected(input: &str) -> [u8; 8] {
 /// A kind of job. Those of one kind are alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// Tasks of seconds, which go from car to car by checkpoints.
+    Long,
     /// Inputs one by one.
     Plain,
     /// Told by a template.
     Array,
-    /// Tasks of seconds, which go from car to car by checkpoints.
-    Long,
     Quorum,
     SpotCheck,
     /// A budget that ends leases soon.
@@ -93,14 +93,14 @@ pub enum Kind {
 
 impl Kind {
     pub const ALL: [Self; 6] =
-        [Self::Plain, Self::Array, Self::Long, Self::Quorum, Self::SpotCheck, Self::Poor];
+        [Self::Long, Self::Plain, Self::Array, Self::Quorum, Self::SpotCheck, Self::Poor];
 
     /// Tasks, and steps of each.
     fn size(self) -> (usize, u64) {
         match self {
             Self::Plain => (60, 40_000_000),
             Self::Array => (80, 15_000_000),
-            Self::Long => (8, 900_000_000),
+            Self::Long => (12, 1_500_000_000),
             Self::Quorum => (10, 30_000_000),
             Self::SpotCheck => (16, 30_000_000),
             Self::Poor => (12, 60_000_000),
