@@ -98,9 +98,9 @@ impl Kind {
     /// Tasks, and steps of each.
     fn size(self) -> (usize, u64) {
         match self {
-            Self::Plain => (60, 40_000_000),
-            Self::Array => (80, 15_000_000),
-            Self::Long => (12, 1_500_000_000),
+            Self::Plain => (40, 30_000_000),
+            Self::Array => (60, 15_000_000),
+            Self::Long => (8, 800_000_000),
             Self::Quorum => (10, 30_000_000),
             Self::SpotCheck => (16, 30_000_000),
             Self::Poor => (12, 60_000_000),
