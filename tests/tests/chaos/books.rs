@@ -16,6 +16,8 @@ pub struct Tally {
     paid_leases: usize,
     leases: BTreeMap<String, usize>,
     attempts: BTreeMap<String, usize>,
+    /// Of attempts that failed, by how the reason begins.
+    failures: BTreeMap<String, usize>,
 }
 
 /// Looks at every job through the customer's eyes.
@@ -90,6 +92,10 @@ fn check_leases(town: &Town<'_>, job: &str, kind: Kind, tally: &mut Tally) {
         for attempt in lease["attempts"].as_array().unwrap() {
             let state = attempt["state"].as_str().unwrap();
             *tally.attempts.entry(state.to_owned()).or_default() += 1;
+            if state.starts_with("failed") {
+                let reason = attempt["reason"].as_str().unwrap_or_default().chars().take(50);
+                *tally.failures.entry(reason.collect()).or_default() += 1;
+            }
             match attempt["verdict"].as_str().unwrap() {
                 "paid" => of_attempts += micros(&attempt["amount"]),
                 "unpaid" => {

@@ -68,7 +68,7 @@ fn plan_round(chance: &mut StdRng) -> Vec<Step> {
         Event::Cut { cut: Cut::Reset, lasts: ms(500, 4_000) },
         Event::Cut { cut: Cut::Held, lasts: ms(2_500, 5_000) },
         Event::Cut { cut: Cut::AnswersLost, lasts: ms(500, 4_000) },
-        Event::Exodus { ppm: 500_000 },
+        Event::Exodus { ppm: 900_000 },
         Event::WithdrawConsents { lasts: ms(500, 3_000) },
         Event::Halt { region: "us-ca", lasts: ms(1_000, 4_000) },
         Event::Pause { lasts: ms(500, 3_000) },

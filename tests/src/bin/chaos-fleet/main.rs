@@ -24,7 +24,7 @@ use vehicle::{Agent, WorkerConfig, WorkerPool};
 /// Threads that talk to the platform: each waits for one answer at a time.
 const CALLERS: usize = 16;
 /// Tasks that run side by side, of the whole fleet.
-const WORKERS: usize = 2;
+const WORKERS: usize = 4;
 /// An idle car calls no more often than this, whatever the platform says, microseconds.
 const IDLE_US: i64 = 5_000_000;
 
