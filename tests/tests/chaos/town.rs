@@ -197,7 +197,7 @@ fn enrol_all(owner: &Client, base: &str, net: &Net, keys: &Path) -> Vec<String> 
             "region": REGIONS[number % REGIONS.len()],
             "class": CLASSES[number % CLASSES.len()],
             "reserve": "0.090000",
-            "pay_in": if number % 5 == 0 { "credits" } else { "cash" },
+            "pay_in": if number.is_multiple_of(5) { "credits" } else { "cash" },
         });
         let car = owner.insist(Method::POST, base, "/v1/vehicles", &new).unwrap();
         let id = car["id"].as_str().unwrap();
