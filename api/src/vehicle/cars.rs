@@ -18,9 +18,9 @@ use crate::problem::{Code, Problem, Result};
 pub const TOKEN_S: i64 = 15 * 60;
 /// How old the knowledge of replaced keys may be, microseconds.
 const FRESH_US: i64 = 1_000_000;
-/// Keys are asked for again from this much before the last time: commits can be late, and nodes'
-/// clocks apart.
-const OVERLAP_US: i64 = 60_000_000;
+/// Tokens of a key that was replaced longer ago have expired, by nodes whose clocks are a minute
+/// apart.
+const ALIVE_US: i64 = (TOKEN_S + 60) * 1_000_000;
 const PREFIX: &str = "drive1.";
 /// Vehicle, first half of the key's id, session, expiry.
 const CLAIMS: usize = 16 + 16 + 8 + 8;
@@ -43,6 +43,8 @@ pub struct Cars {
     /// next one that comes.
     heard: Vec<Mutex<HashMap<VehicleId, (i64, u64)>>>,
     replaced: Mutex<Replaced>,
+    /// Held by who asks for replaced keys.
+    asking: Mutex<()>,
 }
 
 /// The keys of cars that were enrolled while tokens of earlier keys can be alive.
@@ -61,6 +63,7 @@ impl Cars {
             mac: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
             heard: (0..64).map(|_| Mutex::default()).collect(),
             replaced: Mutex::default(),
+            asking: Mutex::default(),
         })
     }
 
@@ -81,7 +84,8 @@ impl Cars {
         text.starts_with(PREFIX)
     }
 
-    /// Whom the token speaks for. Blocks for a look into the database once a second.
+    /// Whom the token speaks for. Blocks for a look into the database once a second, one caller of
+    /// all: the others go by what was known a moment before.
     ///
     /// # Errors
     /// `token_invalid`: forged, or the car has another key by now; `token_expired`.
@@ -89,8 +93,8 @@ impl Cars {
         let now = store.now();
         let invalid = || Problem::new(Code::TokenInvalid);
         let signed_in = self.open(token, now)?;
-        let replaced = self.fresh(store, now)?;
-        match replaced.keys.get(&signed_in.vehicle) {
+        self.freshen(store, now)?;
+        match lock(&self.replaced).keys.get(&signed_in.vehicle) {
             Some(key) if *key != signed_in.key => Err(invalid()),
             _ => Ok(signed_in),
         }
@@ -129,18 +133,27 @@ impl Cars {
         Ok(())
     }
 
-    fn fresh(&self, store: &Store, now: Timestamp) -> Result<MutexGuard<'_, Replaced>> {
-        let mut replaced = lock(&self.replaced);
-        let since = match replaced.asked_at {
-            Some(asked_at) if now.since(asked_at) < FRESH_US => return Ok(replaced),
-            Some(asked_at) => asked_at.plus_us(-OVERLAP_US),
-            None => now.plus_us(-TOKEN_S * 1_000_000 - OVERLAP_US),
+    fn freshen(&self, store: &Store, now: Timestamp) -> Result<()> {
+        let asked_at = || lock(&self.replaced).asked_at;
+        let is_fresh = |at: Option<Timestamp>| at.is_some_and(|at| now.since(at) < FRESH_US);
+        let known = asked_at();
+        if is_fresh(known) {
+            return Ok(());
+        }
+        let _asks = match self.asking.try_lock() {
+            Ok(asks) => asks,
+            // Somebody asks; who comes before the first answer waits for it.
+            Err(_) if known.is_some() => return Ok(()),
+            Err(_) => lock(&self.asking),
         };
-        let keys = store.read(|tx| key::keys_since(tx, since))?;
-        let keys = keys.into_iter().filter_map(|(id, key)| Some((id, half(&key.try_into().ok()?))));
-        replaced.keys.extend(keys);
-        replaced.asked_at = Some(now);
-        Ok(replaced)
+        if is_fresh(asked_at()) {
+            return Ok(());
+        }
+        let keys = store.read(|tx| key::keys_since(tx, now.plus_us(-ALIVE_US)))?;
+        let named = |(id, key): (VehicleId, Vec<u8>)| Some((id, half(&key.try_into().ok()?)));
+        let keys = keys.into_iter().filter_map(named).collect();
+        *lock(&self.replaced) = Replaced { asked_at: Some(now), keys };
+        Ok(())
     }
 }
 
