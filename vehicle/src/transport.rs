@@ -41,11 +41,13 @@ pub enum TransportError {
     /// The platform understood and said no: the same call will fail again.
     #[error("the platform refused: {0}")]
     Refused(String),
+    /// The car's own disk did not do what it was asked for: it may the next time.
+    #[error("the car's storage: {0}")]
+    OnTheCar(String),
 }
 
 impl TransportError {
-    /// The car's own disk did not do what it was asked for: it may the next time.
     pub fn on_the_car(error: std::io::Error) -> Self {
-        Self::Unreachable(format!("the car's storage: {error}"))
+        Self::OnTheCar(error.to_string())
     }
 }

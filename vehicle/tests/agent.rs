@@ -26,6 +26,10 @@ struct Platform {
     lose: Mutex<u32>,
     /// So many blobs cannot be stored.
     full: Mutex<u32>,
+    /// No blob is taken.
+    refuse: Mutex<bool>,
+    /// So many blobs do not come.
+    away: Mutex<u32>,
 }
 
 impl Platform {
@@ -85,11 +89,17 @@ impl Transport for Platform {
     }
 
     fn fetch_blob(&self, digest: &Digest) -> Result<Vec<u8>, TransportError> {
+        if spend(&self.away) {
+            return Err(TransportError::Unreachable("away".into()));
+        }
         let blobs = self.blobs.lock().unwrap();
         blobs.get(digest).cloned().ok_or_else(|| TransportError::Refused("no such blob".into()))
     }
 
     fn store_blob(&self, bytes: &[u8]) -> Result<Digest, TransportError> {
+        if *self.refuse.lock().unwrap() {
+            return Err(TransportError::Refused("no".into()));
+        }
         if spend(&self.full) {
             return Err(TransportError::Unreachable("full".into()));
         }
@@ -249,10 +259,64 @@ fn blobs_that_are_missing_or_forged_are_the_cars_failure() {
 fn a_result_that_cannot_be_stored_is_tried_again() {
     let platform = Platform::default();
     let mut agent = Agent::new(Arc::new(pool(1)));
-    *platform.full.lock().unwrap() = 2;
+    // Out of the network for longer than anybody would count tries.
+    *platform.full.lock().unwrap() = 12;
     platform.give("a", &counter(), &1000u64.to_le_bytes());
     drive(&mut agent, &platform, &parked(), |_| !platform.ends().is_empty());
     assert!(matches!(platform.ends()[0], AttemptState::Completed { .. }));
+}
+
+#[test]
+fn an_order_waits_for_its_blobs() {
+    let platform = Platform::default();
+    let pool = Arc::new(pool(1));
+    let mut agent = Agent::new(Arc::clone(&pool));
+    *platform.away.lock().unwrap() = 6;
+    platform.give("a", &counter(), &1000u64.to_le_bytes());
+    drive(&mut agent, &platform, &parked(), |agent| phase(agent) == Some(Phase::Queued));
+    drive(&mut agent, &platform, &parked(), |_| !platform.ends().is_empty());
+    assert!(matches!(platform.ends()[0], AttemptState::Completed { .. }));
+
+    // The driver does not wait with it.
+    *platform.away.lock().unwrap() = u32::MAX;
+    let order = platform.give("b", &guest(FOREVER), b"");
+    pool.forget(&order.program);
+    drive(&mut agent, &platform, &parked(), |agent| phase(agent) == Some(Phase::Queued));
+    drive(&mut agent, &platform, &Telemetry::default(), |_| platform.ends().len() > 1);
+    let ends = platform.ends();
+    assert_eq!(ends.last(), Some(&AttemptState::Vacated { metered_us: 0 }), "{ends:?}");
+
+    // Nor without end, if all else can be reached.
+    platform.give("c", &guest(FOREVER), b"");
+    drive(&mut agent, &platform, &parked(), |_| {
+        matches!(platform.ends().last(), Some(AttemptState::Failed { fault: Fault::Car, .. }))
+    });
+}
+
+#[test]
+fn a_result_that_is_refused_is_given_up() {
+    let platform = Platform::default();
+    let mut agent = Agent::new(Arc::new(pool(1)));
+    *platform.refuse.lock().unwrap() = true;
+    platform.give("a", &counter(), &1000u64.to_le_bytes());
+    drive(&mut agent, &platform, &parked(), |_| !platform.ends().is_empty());
+    let AttemptState::Failed { fault, code, .. } = &platform.ends()[0] else {
+        panic!("{:?}", platform.ends())
+    };
+    assert_eq!((*fault, *code), (Fault::Car, FailureCode::BlobUnavailable));
+}
+
+#[test]
+fn a_result_out_of_the_network_is_dropped_once_it_is_not_ours() {
+    let platform = Platform::default();
+    let mut agent = Agent::new(Arc::new(pool(1)));
+    *platform.full.lock().unwrap() = u32::MAX;
+    platform.give("a", &counter(), &1000u64.to_le_bytes());
+    drive(&mut agent, &platform, &parked(), |agent| phase(agent) == Some(Phase::Reporting));
+    *platform.order.lock().unwrap() = None;
+    *platform.vacate.lock().unwrap() = Some(VacateReason::NotYours);
+    drive(&mut agent, &platform, &parked(), |agent| agent.attempt().is_none());
+    assert_eq!(platform.ends(), []);
 }
 
 #[test]

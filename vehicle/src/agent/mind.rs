@@ -20,8 +20,8 @@ const MAX_BACKOFF_RUNNING_US: i64 = 3_000_000;
 /// How often to look at a run when nobody wakes the agent.
 const LOOK_RUNNING_US: i64 = 10_000;
 const LOOK_QUEUED_US: i64 = 100_000;
-/// Between tries to store a result.
-const LOOK_UNSTORED_US: i64 = 250_000;
+/// Between tries to fetch what an order needs, or to store a result.
+const LOOK_BLOCKED_US: i64 = 250_000;
 /// Acknowledged attempts remembered, against orders that were late on the way.
 const REMEMBERED: usize = 16;
 
@@ -47,8 +47,9 @@ pub(super) enum Seen {
         progress_ppm: u32,
         metered_us: i64,
     },
-    /// Ended, but what it made is not stored yet: for the platform it runs.
-    Unstored {
+    /// What it needs is not here yet, or what it made is not stored: for the platform it runs.
+    Blocked {
+        progress_ppm: u32,
         metered_us: i64,
     },
     Ended(AttemptState, Account),
@@ -83,7 +84,7 @@ pub(super) struct Mind {
     /// A terminal report, repeated until it is acknowledged.
     pending: Option<AttemptReport>,
     acknowledged: VecDeque<String>,
-    unstored: bool,
+    blocked: bool,
     next_heartbeat_us: i64,
     unanswered: u32,
 }
@@ -92,6 +93,11 @@ impl Mind {
     /// The order that runs, and whether it is leaving.
     pub fn current(&self) -> Option<(&Order, bool)> {
         self.current.as_ref().map(|current| (&current.order, current.leaving))
+    }
+
+    /// The last heartbeat was answered: the platform can be reached.
+    pub fn is_heard(&self) -> bool {
+        self.unanswered == 0
     }
 
     pub fn pending(&self) -> Option<&AttemptReport> {
@@ -119,7 +125,7 @@ impl Mind {
     pub fn next_poll_us(&self, now_us: i64, run: Option<bool>, woken: bool) -> i64 {
         let heartbeat = (self.next_heartbeat_us - now_us).max(0);
         let look = match run {
-            _ if self.unstored => LOOK_UNSTORED_US,
+            _ if self.blocked => LOOK_BLOCKED_US,
             Some(true) if !woken => LOOK_QUEUED_US,
             Some(false) if !woken => LOOK_RUNNING_US,
             _ => MAX_POLL_US,
@@ -129,12 +135,12 @@ impl Mind {
 
     fn looked(&mut self, now_us: i64, parked: bool, seen: Seen) -> Vec<Act> {
         let mut acts = Vec::new();
-        self.unstored = matches!(seen, Seen::Unstored { .. });
+        self.blocked = matches!(seen, Seen::Blocked { .. });
         match seen {
             Seen::Nothing => {}
             Seen::Ended(state, account) => self.end(now_us, state, account),
-            Seen::Running { progress_ppm, metered_us } => self.note(progress_ppm, metered_us),
-            Seen::Unstored { metered_us } => self.note(1_000_000, metered_us),
+            Seen::Running { progress_ppm, metered_us }
+            | Seen::Blocked { progress_ppm, metered_us } => self.note(progress_ppm, metered_us),
         }
         if self.parked && !parked {
             // The platform should know before it thinks of another order.
@@ -188,7 +194,7 @@ impl Mind {
         if self.current.take().is_some() {
             acts.push(Act::Kill);
         }
-        self.unstored = false;
+        self.blocked = false;
         let current = Current { order, leaving: false, progress_ppm: 0, metered_us: 0 };
         let current = self.current.insert(current);
         if self.parked {

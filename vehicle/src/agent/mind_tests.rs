@@ -276,7 +276,7 @@ fn what_is_not_stored_yet_runs_for_the_platform() {
     car.pass(2_000_000);
     let state = AttemptState::Running { progress_ppm: 1_000_000, metered_us: 9 };
     assert_eq!(
-        car.look(true, Seen::Unstored { metered_us: 9 }),
+        car.look(true, Seen::Blocked { progress_ppm: 1_000_000, metered_us: 9 }),
         [Act::Heartbeat(Some(report("a", state)))]
     );
     car.hear(None, nothing());

@@ -17,15 +17,15 @@ use crate::protocol::{
 use crate::transport::{Transport, TransportError};
 use mind::{Act, Event, Mind, Seen};
 
-/// How often a blob is asked for when the platform cannot be reached.
-const FETCH_TRIES: u32 = 3;
-/// How many polls in a row may fail to store a result before it is given up.
-const STORE_TRIES: u32 = 8;
+/// How often a blob may fail to come or to be stored though the platform answers heartbeats: at four
+/// tries a second a few seconds more than the longest time between heartbeats. What cannot be moved
+/// for want of a network waits: the platform says once it is wanted no more.
+const TRIES: u32 = 20;
 
 /// Where an attempt stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Waits for a worker.
+    /// Waits for its blobs, or a worker.
     Queued,
     Running,
     /// Told to leave, has not left yet.
@@ -49,14 +49,17 @@ pub struct Agent {
     pool: Arc<WorkerPool>,
     mind: Mind,
     run: Option<Run>,
-    store_tries: u32,
+    /// An order whose blobs could not be fetched yet.
+    waiting: Option<Order>,
+    /// Of fetching or storing, since the last that went well.
+    tries: u32,
     waker: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 impl Agent {
     /// An idle agent. Any number may share a pool.
     pub fn new(pool: Arc<WorkerPool>) -> Self {
-        Self { pool, mind: Mind::default(), run: None, store_tries: 0, waker: None }
+        Self { pool, mind: Mind::default(), run: None, waiting: None, tries: 0, waker: None }
     }
 
     /// Has `waker` called, from another thread, when an attempt's run ended and the agent wants to
@@ -82,7 +85,7 @@ impl Agent {
             }
         }
         let ended = |run: &Run| run.try_outcome().is_some();
-        if self.store_tries == 0 && self.run.as_ref().is_some_and(ended) {
+        if self.tries == 0 && self.run.as_ref().is_some_and(ended) {
             return 0;
         }
         self.mind.next_poll_us(now_us, self.run.as_ref().map(Run::is_queued), self.waker.is_some())
@@ -96,6 +99,7 @@ impl Agent {
             (None, None) => return None,
         };
         let phase = match &self.run {
+            None if self.waiting.is_some() => Phase::Queued,
             None => Phase::Reporting,
             Some(run) if run.try_outcome().is_some() => Phase::Reporting,
             Some(_) if leaving => Phase::Leaving,
@@ -112,7 +116,7 @@ impl Agent {
 
     /// Kills what runs and forgets it; nothing is reported.
     pub fn shutdown(&mut self) {
-        self.run = None;
+        (self.run, self.waiting) = (None, None);
         self.mind = Mind::default();
     }
 
@@ -137,7 +141,8 @@ impl Agent {
     fn act(&mut self, transport: &dyn Transport, act: Act, now_us: i64) {
         match act {
             Act::Start(order) => {
-                if let Err(state) = self.start(transport, &order) {
+                self.tries = 0;
+                if let Some(state) = self.start(transport, order) {
                     // It ended before it began: no further acts follow from that.
                     self.mind.step(Event::Ended { now_us, state });
                 }
@@ -146,14 +151,25 @@ impl Agent {
                 if let Some(run) = &self.run {
                     run.vacate(Duration::from_millis(grace_ms.into()));
                 }
+                if self.waiting.take().is_some() {
+                    let state = AttemptState::Vacated { metered_us: 0 };
+                    self.mind.step(Event::Ended { now_us, state });
+                }
             }
-            Act::Kill => self.run = None,
+            Act::Kill => (self.run, self.waiting) = (None, None),
             Act::Heartbeat(_) => debug_assert!(false, "an answer does not ask for a heartbeat"),
         }
     }
 
     /// How the attempt stands. Once it ended: stores what it made and lets go of the run.
     fn look(&mut self, transport: &dyn Transport) -> Seen {
+        if let Some(order) = self.waiting.take() {
+            return match self.start(transport, order) {
+                Some(state) => Seen::Ended(state, Account::default()),
+                None if self.waiting.is_some() => Seen::Blocked { progress_ppm: 0, metered_us: 0 },
+                None => Seen::Running { progress_ppm: 0, metered_us: 0 },
+            };
+        }
         let Some(run) = &self.run else { return Seen::Nothing };
         let Some(ended) = run.try_outcome() else {
             return Seen::Running {
@@ -164,48 +180,67 @@ impl Agent {
         let state = conclude(&ended.outcome, ended.metered_us, transport);
         let state = match state {
             Ok(state) => state,
-            Err(_) if self.store_tries + 1 < STORE_TRIES => {
-                self.store_tries += 1;
-                return Seen::Unstored { metered_us: ended.metered_us };
+            Err(error) if self.may_try_again(&error) => {
+                let metered_us = ended.metered_us;
+                return Seen::Blocked { progress_ppm: 1_000_000, metered_us };
             }
             Err(error) => give_up(&ended.outcome, ended.metered_us, &error),
         };
         self.run = None;
-        self.store_tries = 0;
+        self.tries = 0;
         let usage = ended.usage.unwrap_or_default();
         let account = Account { usage, log: ended.log.clone(), metrics: ended.metrics.clone() };
         Seen::Ended(state, account)
     }
 
-    fn start(&mut self, transport: &dyn Transport, order: &Order) -> Result<(), AttemptState> {
-        let job = self.gather(transport, order).map_err(|message| AttemptState::Failed {
-            fault: Fault::Car,
-            code: FailureCode::BlobUnavailable,
-            message,
-            metered_us: 0,
-        })?;
-        self.store_tries = 0;
-        self.run = Some(match &self.waker {
-            Some(waker) => self.pool.start_with(job, Arc::clone(waker)),
-            None => self.pool.start(job),
-        });
-        Ok(())
+    /// Starts what is ordered, or has it wait for its blobs. How it ended, if that was all.
+    fn start(&mut self, transport: &dyn Transport, order: Order) -> Option<AttemptState> {
+        match self.gather(transport, &order) {
+            Ok(job) => {
+                self.tries = 0;
+                self.run = Some(match &self.waker {
+                    Some(waker) => self.pool.start_with(job, Arc::clone(waker)),
+                    None => self.pool.start(job),
+                });
+                None
+            }
+            Err(Missing { error, .. }) if self.may_try_again(&error) => {
+                self.waiting = Some(order);
+                None
+            }
+            Err(Missing { what, error }) => Some(AttemptState::Failed {
+                fault: Fault::Car,
+                code: FailureCode::BlobUnavailable,
+                message: format!("the {what}: {error}"),
+                metered_us: 0,
+            }),
+        }
+    }
+
+    fn may_try_again(&mut self, error: &TransportError) -> bool {
+        let counts = match error {
+            TransportError::Refused(_) => return false,
+            TransportError::Unreachable(_) => self.mind.is_heard(),
+            TransportError::OnTheCar(_) => true,
+        };
+        self.tries = if counts { self.tries + 1 } else { self.tries.max(1) };
+        self.tries < TRIES
     }
 
     /// The input goes to a file: it may be larger than memory.
-    fn fetch_input(&self, transport: &dyn Transport, digest: &Digest) -> Result<Input, String> {
-        let file = persist(digest, "input", || {
+    fn fetch_input(&self, transport: &dyn Transport, digest: &Digest) -> Result<Input, Missing> {
+        let fetch = || {
             let kept = self.pool.scratch().map_err(TransportError::on_the_car)?;
             let file = File::options().write(true).open(kept.path());
             let mut file = file.map_err(TransportError::on_the_car)?;
             transport.fetch_blob_to(digest, &mut file)?;
             let read = File::open(kept.path()).and_then(|mut file| Digest::of_reader(&mut file));
             Ok((kept, read.map_err(TransportError::on_the_car)?))
-        })?;
-        Ok(Input::Kept(file))
+        };
+        verify(digest, "input", fetch()).map(Input::Kept)
     }
 
-    fn gather(&self, transport: &dyn Transport, order: &Order) -> Result<Job, String> {
+    fn gather(&self, transport: &dyn Transport, order: &Order) -> Result<Job, Missing> {
         let program = match self.pool.cached_program(&order.program) {
             Some(program) => program,
             None => {
@@ -247,31 +282,39 @@ fn seed(order: &Order) -> Digest {
     Digest::of(format!("{} {}", order.program.0, order.input.0).as_bytes())
 }
 
-/// Fetches a blob and verifies it.
-fn fetch(transport: &dyn Transport, digest: &Digest, what: &str) -> Result<Vec<u8>, String> {
-    persist(digest, what, || {
-        let bytes = transport.fetch_blob(digest)?;
-        let came = Digest::of(&bytes);
-        Ok((bytes, came))
-    })
+/// What an order needs and the car has not got.
+struct Missing {
+    what: &'static str,
+    error: TransportError,
 }
 
-/// Calls `try_once` until it brings the blob, is refused, or has failed too often.
-fn persist<T>(
+/// Fetches a blob and verifies it.
+fn fetch(
+    transport: &dyn Transport,
     digest: &Digest,
-    what: &str,
-    try_once: impl Fn() -> Result<(T, Digest), TransportError>,
-) -> Result<T, String> {
-    let mut last = None;
-    for _ in 0..FETCH_TRIES {
-        match try_once() {
-            Ok((blob, came)) if came == *digest => return Ok(blob),
-            Ok(_) => return Err(format!("the {what} came with another digest than {}", digest.0)),
-            Err(error @ TransportError::Refused(_)) => return Err(format!("the {what}: {error}")),
-            Err(error) => last = Some(error),
+    what: &'static str,
+) -> Result<Vec<u8>, Missing> {
+    let fetched = transport.fetch_blob(digest).map(|bytes| {
+        let came = Digest::of(&bytes);
+        (bytes, came)
+    });
+    verify(digest, what, fetched)
+}
+
+/// What came, if it is what was asked for.
+fn verify<T>(
+    digest: &Digest,
+    what: &'static str,
+    fetched: Result<(T, Digest), TransportError>,
+) -> Result<T, Missing> {
+    match fetched {
+        Ok((blob, came)) if came == *digest => Ok(blob),
+        Ok(_) => {
+            let why = format!("it came with another digest than {}", digest.0);
+            Err(Missing { what, error: TransportError::Refused(why) })
         }
+        Err(error) => Err(Missing { what, error }),
     }
-    Err(last.map_or_else(String::new, |error| format!("the {what}: {error}")))
 }
 
 /// Stores a blob; the platform must have understood the same bytes.

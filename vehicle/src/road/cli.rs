@@ -18,8 +18,20 @@ use crate::{TransportError, WorkerConfig, WorkerPool};
 pub struct VehicleArgs {
     #[command(subcommand)]
     command: Option<VehicleCommand>,
-    #[command(flatten)]
-    run: Option<RunArgs>,
+    // Required, but with a subcommand. (Of structs that are flattened in others clap cannot tell
+    // whether they were given, so these are not a `RunArgs`.)
+    /// https://HOST[:PORT]
+    #[arg(long, env = "DRIVEWAY_SERVER", required = true, value_name = "URL")]
+    server: Option<String>,
+    /// Certificates, in PEM, to trust instead of those of the system.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The car's key.
+    #[arg(long, required = true, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// A JSON file that says how the car is, written anew by its bus bridge with every change.
+    #[arg(long, required = true, value_name = "FILE")]
+    telemetry: Option<PathBuf>,
 }
 
 #[derive(Subcommand, Clone, Debug)]
@@ -29,31 +41,17 @@ enum VehicleCommand {
 }
 
 #[derive(Args, Clone, Debug)]
-struct Server {
+struct EnrolArgs {
     /// https://HOST[:PORT]
     #[arg(long, env = "DRIVEWAY_SERVER", value_name = "URL")]
     server: String,
     /// Certificates, in PEM, to trust instead of those of the system.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// The car's key.
+    /// Where the car's key is kept.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-}
-
-#[derive(Args, Clone, Debug)]
-struct RunArgs {
-    #[command(flatten)]
-    server: Server,
-    /// A JSON file that says how the car is, written anew by its bus bridge with every change.
-    #[arg(long, value_name = "FILE")]
-    telemetry: PathBuf,
-}
-
-#[derive(Args, Clone, Debug)]
-struct EnrolArgs {
-    #[command(flatten)]
-    server: Server,
+    /// The one-time code that the car's owner was given.
     #[arg(long)]
     code: String,
 }
@@ -81,20 +79,18 @@ impl From<NetError> for CliError {
 impl From<TransportError> for CliError {
     fn from(error: TransportError) -> Self {
         match error {
-            TransportError::Refused(why) => Self::Refused(why),
+            TransportError::Refused(why) | TransportError::OnTheCar(why) => Self::Refused(why),
             TransportError::Unreachable(why) => Self::Unreachable(why),
         }
     }
 }
 
-impl Server {
-    fn net(&self) -> Result<Net, CliError> {
-        let read = |path: &PathBuf| {
-            std::fs::read(path).map_err(|e| CliError::Usage(format!("{}: {e}", path.display())))
-        };
-        let authority = self.ca.as_ref().map(read).transpose()?;
-        Ok(Net::new(&self.server, authority.as_deref())?)
-    }
+fn net(server: &str, ca: Option<&Path>) -> Result<Net, CliError> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|e| CliError::Usage(format!("{}: {e}", path.display())))
+    };
+    let authority = ca.map(read).transpose()?;
+    Ok(Net::new(server, authority.as_deref())?)
 }
 
 /// Runs the command with workers of `worker`: a program that serves [`crate::worker_main`] under
@@ -103,33 +99,44 @@ impl Server {
 /// # Errors
 /// See [`CliError`].
 pub fn main(args: VehicleArgs, worker: &Path) -> Result<Value, CliError> {
-    match (args.command, args.run) {
-        (Some(VehicleCommand::Enrol(args)), _) => enrol_car(&args),
-        (None, Some(args)) => drive(&args, worker),
-        (None, None) => Err(CliError::Usage("--server, --key and --telemetry are needed".into())),
+    let VehicleArgs { command, server, ca, key, telemetry } = args;
+    match (command, server, key, telemetry) {
+        (Some(VehicleCommand::Enrol(args)), ..) => enrol_car(&args),
+        (None, Some(server), Some(key), Some(telemetry)) => {
+            drive(net(&server, ca.as_deref())?, &key, &telemetry, worker)
+        }
+        _ => Err(CliError::Usage("--server, --key and --telemetry are needed".into())),
     }
 }
 
-/// A key that is there is used again: a code can be tried twice when the answer was lost.
+/// A key that is there is used again: if the answer to a code was lost, the code is used up and the
+/// key signs in.
 fn enrol_car(args: &EnrolArgs) -> Result<Value, CliError> {
-    let net = args.server.net()?;
-    let file = &args.server.key;
+    let net = net(&args.server, args.ca.as_deref())?;
+    let file = &args.key;
     let usage = |error: super::KeyError| CliError::Usage(error.to_string());
-    let key = if file.exists() {
+    let known = file.exists();
+    let key = if known {
         Key::load(file).map_err(usage)?
     } else {
         let key = Key::generate().map_err(usage)?;
         key.create(file).map_err(usage)?;
         key
     };
-    let vehicle = enrol(&net, &args.code, &key)?;
+    let key_id = key.id();
+    let vehicle = match enrol(&net, &args.code, &key) {
+        Err(refused @ TransportError::Refused(_)) if known => {
+            Road::new(net, key).vehicle().map_err(|_| refused)?
+        }
+        answer => answer?,
+    };
     eprintln!("Enrolled as {vehicle}; the key is in {}", file.display());
-    Ok(json!({ "vehicle": vehicle, "key_id": key.id() }))
+    Ok(json!({ "vehicle": vehicle, "key_id": key_id }))
 }
 
-fn drive(args: &RunArgs, worker: &Path) -> Result<Value, CliError> {
-    let key = Key::load(&args.server.key).map_err(|error| CliError::Usage(error.to_string()))?;
-    let road = Road::new(args.server.net()?, key);
+fn drive(net: Net, key: &Path, telemetry: &Path, worker: &Path) -> Result<Value, CliError> {
+    let key = Key::load(key).map_err(|error| CliError::Usage(error.to_string()))?;
+    let road = Road::new(net, key);
     let workers =
         WorkerConfig { executable: worker.to_owned(), args: vec!["worker".to_owned()], size: 1 };
     let pool = WorkerPool::new(workers).map_err(|error| CliError::Usage(error.to_string()))?;
@@ -139,7 +146,7 @@ fn drive(args: &RunArgs, worker: &Path) -> Result<Value, CliError> {
         Err(TransportError::Unreachable(why)) => eprintln!("not reachable yet: {why}"),
         Err(refused) => return Err(refused.into()),
     }
-    run(&road, Arc::new(pool), || read_telemetry(&args.telemetry), &AtomicBool::new(false));
+    run(&road, Arc::new(pool), || read_telemetry(telemetry), &AtomicBool::new(false));
     Ok(json!({ "stopped": true }))
 }
 
