@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use rand::RngCore;
 pub use reqwest::Method;
-use reqwest::blocking::{Client as Http, Response};
+pub use reqwest::blocking::Client as Http;
+use reqwest::blocking::Response;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use store::testing::{create_database, database_url, drop_database};
@@ -101,6 +102,16 @@ impl Server {
 
     /// Starts it with these arguments beside those of every test.
     pub fn start_with(place: &Place, args: &[&str]) -> Self {
+        Self::start_for(place, args, "http", &Http::new())
+    }
+
+    /// Starts it with the certificate and the key of these files; `http` trusts it.
+    pub fn start_tls(place: &Place, args: &[&str], cert: &Path, key: &Path, http: &Http) -> Self {
+        let files = ["--tls-cert", cert.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+        Self::start_for(place, &[args, &files].concat(), "https", http)
+    }
+
+    fn start_for(place: &Place, args: &[&str], scheme: &str, http: &Http) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let listen = format!("127.0.0.1:{port}");
         let log = OpenOptions::new().create(true).append(true).open(place.log()).unwrap();
@@ -114,14 +125,14 @@ impl Server {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut server = Self { child, base: format!("http://{listen}") };
-        server.wait_until_up(place);
+        let mut server = Self { child, base: format!("{scheme}://{listen}") };
+        server.wait_until_up(place, http);
         server
     }
 
-    fn wait_until_up(&mut self, place: &Place) {
+    fn wait_until_up(&mut self, place: &Place, http: &Http) {
         let began = Instant::now();
-        while reqwest::blocking::get(format!("{}/healthz", self.base)).is_err() {
+        while http.get(format!("{}/healthz", self.base)).send().is_err() {
             if let Some(status) = self.child.try_wait().unwrap() {
                 let text = std::fs::read_to_string(place.log()).unwrap();
                 panic!("serve ended with {status}: {text}");
@@ -169,7 +180,12 @@ impl Client {
 
     /// Signs up and logs in.
     pub fn sign_up(base: &str, email: &str, role: &str) -> Self {
-        let mut client = Self::default();
+        Self::sign_up_by(Http::new(), base, email, role)
+    }
+
+    /// The same by a client that trusts the server's certificate.
+    pub fn sign_up_by(http: Http, base: &str, email: &str, role: &str) -> Self {
+        let mut client = Self { http, token: String::new() };
         let password = "an example password";
         let new = json!({ "email": email, "password": password, "name": "Example", "role": role });
         client.post(base, "/v1/signup", "", &new).unwrap();

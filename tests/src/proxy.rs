@@ -62,9 +62,9 @@ impl Proxy {
         format!("http://{}", self.addr)
     }
 
-    /// New connections go to `http://HOST:PORT` from now on; the network is whole.
+    /// New connections go to `SCHEME://HOST:PORT` from now on; the network is whole.
     pub fn point_at(&self, base: &str) {
-        let server = base.strip_prefix("http://").and_then(|addr| addr.parse().ok());
+        let server = base.split_once("://").and_then(|(_, addr)| addr.parse().ok());
         self.shared.lock().server = server.unwrap();
         self.heal();
     }

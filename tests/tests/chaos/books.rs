@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use end_to_end::Place;
+use end_to_end::{Place, long};
 use serde_json::Value;
 
 use crate::Submitted;
@@ -32,7 +32,8 @@ pub fn check_jobs(town: &Town<'_>, jobs: &[Submitted]) -> Tally {
     // A storm in which nothing befell anybody shows nothing.
     let count = |of: &BTreeMap<String, usize>, word: &str| of.get(word).copied().unwrap_or(0);
     assert!(count(&tally.leases, "vacated") > 0, "{tally:?}");
-    assert!(count(&tally.attempts, "checkpointed") > 0, "{tally:?}");
+    // In two minutes only a few are told to leave just while they can keep what they have.
+    assert!(!long() || count(&tally.attempts, "checkpointed") > 0, "{tally:?}");
     tally
 }
 
