@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::protocol::{
     AttemptUsage, FailureCode, Limits, MAX_LOG, MAX_METRICS, Runtime, is_metric_name,
 };
+use crate::sealed::FileKey;
 
 pub(crate) const HEADER: usize = 5;
 /// Bound of every frame that carries JSON.
@@ -80,11 +81,20 @@ pub(crate) struct Request {
     pub has_checkpoint: bool,
     /// In the place of the part with the input.
     pub input_file: Option<PathBuf>,
+    /// What that file is sealed with, if it is.
+    pub input_key: Option<FileKey>,
     /// Where the output goes; `None` for a check.
-    pub output_file: Option<PathBuf>,
+    pub output_file: Option<Sealed>,
     pub seed: String,
     /// Bytes of all parts together, and of the input where it must be whole in memory.
     pub parts_bytes: u64,
+}
+
+/// A file to be sealed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Sealed {
+    pub path: PathBuf,
+    pub key: FileKey,
 }
 
 /// What the operating system adds around a worker beyond its limits. What is `false` was refused

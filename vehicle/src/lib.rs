@@ -21,6 +21,7 @@ pub mod pool;
 pub mod protocol;
 #[cfg(feature = "road")]
 pub mod road;
+mod sealed;
 mod transport;
 #[cfg(feature = "worker")]
 mod worker;
@@ -30,11 +31,12 @@ mod onnx;
 #[cfg(feature = "wasm")]
 mod wasm;
 
-pub use agent::{Agent, AttemptView, Phase};
+pub use agent::{Agent, AttemptView, Phase, Programs};
 pub use pool::{
     Ended, Input, Job, Outcome, Output, Rejection, Run, SandboxReport, Usage, WorkerConfig,
     WorkerPool,
 };
-pub use transport::{Transport, TransportError};
+pub use sealed::{FileKey, SealedFile};
+pub use transport::{Made, Transport, TransportError};
 #[cfg(feature = "worker")]
 pub use worker::worker_main;

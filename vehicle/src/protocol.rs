@@ -7,6 +7,8 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub use crate::sealed::FileKey;
+
 /// SHA-256 of a blob in 64 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -141,6 +143,11 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
+    /// On a network that is not the mobile one, and known to be.
+    pub fn is_on_wifi(&self) -> bool {
+        matches!(self.network, Some(Network::Wifi | Network::Ethernet))
+    }
+
     /// In P, standing, nobody in the driver's seat, and all three known.
     pub fn is_parked(&self) -> bool {
         self.gear == Some(Gear::P)
@@ -331,6 +338,16 @@ pub struct Order {
     /// Resume from here.
     pub checkpoint: Option<Digest>,
     pub limits: Limits,
+    /// What is left of the lease's term, milliseconds from the moment of the answer: no clock of the
+    /// car's is asked. A car that is out of the network then ends the work by itself.
+    pub term_ms: u64,
+    /// The owner wants no blob to go over the mobile network.
+    #[serde(default)]
+    pub wifi_only: bool,
+    /// Seals this program in the car's cache. The platform makes it of the digest and tells it with
+    /// an order alone, so that what is cached cannot be read without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program_key: Option<FileKey>,
 }
 
 /// Why the platform wants the car to leave.
@@ -348,12 +365,15 @@ pub enum VacateReason {
 }
 
 /// The answer to a heartbeat. At most one of `order` and `vacate` is set. An order for the
-/// attempt that already runs is a repetition and changes nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// attempt that already runs is a repetition and changes nothing but what is left of its term.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeartbeatReply {
     /// Poll again after this many milliseconds, or at once when the attempt ends or the driver
     /// returns.
     pub next_poll_ms: u32,
     pub order: Option<Order>,
     pub vacate: Option<VacateReason>,
+    /// Programs to be wiped from every cache at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forget: Vec<Digest>,
 }

@@ -43,16 +43,24 @@ pub(super) enum Event {
 #[derive(Clone, Debug)]
 pub(super) enum Seen {
     Nothing,
+    /// Also while what it needs is not here yet, or what it made is not stored.
     Running {
         progress_ppm: u32,
         metered_us: i64,
     },
-    /// What it needs is not here yet, or what it made is not stored: for the platform it runs.
-    Blocked {
-        progress_ppm: u32,
-        metered_us: i64,
-    },
     Ended(AttemptState, Account),
+}
+
+/// What there is to look at between heartbeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Nothing, or somebody will say.
+    Never,
+    /// A run that waits for a worker.
+    Queued,
+    Running,
+    /// Blobs that move, or are to be tried again.
+    Blocked,
 }
 
 /// What to do about it, in this order.
@@ -64,6 +72,8 @@ pub(super) enum Act {
         grace_ms: u32,
     },
     Kill,
+    /// The lease is over: nothing of it stays on the car.
+    Wipe,
     Heartbeat(Option<AttemptReport>),
 }
 
@@ -77,16 +87,26 @@ struct Current {
     metered_us: i64,
 }
 
+/// The lease whose data is on the car.
+#[derive(Debug)]
+struct Held {
+    lease_id: String,
+    /// When its term is over, by the clock of the polls.
+    ends_us: i64,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Mind {
     parked: bool,
+    held: Option<Held>,
     current: Option<Current>,
     /// A terminal report, repeated until it is acknowledged.
     pending: Option<AttemptReport>,
     acknowledged: VecDeque<String>,
-    blocked: bool,
     next_heartbeat_us: i64,
     unanswered: u32,
+    /// Why the platform ended an attempt, until somebody asks.
+    word: Option<VacateReason>,
 }
 
 impl Mind {
@@ -98,6 +118,10 @@ impl Mind {
     /// The last heartbeat was answered: the platform can be reached.
     pub fn is_heard(&self) -> bool {
         self.unanswered == 0
+    }
+
+    pub fn take_word(&mut self) -> Option<VacateReason> {
+        self.word.take()
     }
 
     pub fn pending(&self) -> Option<&AttemptReport> {
@@ -120,28 +144,26 @@ impl Mind {
         }
     }
 
-    /// Microseconds until the next poll. `run` tells whether the run waits for a worker, `woken`
-    /// whether somebody will say when it ended.
-    pub fn next_poll_us(&self, now_us: i64, run: Option<bool>, woken: bool) -> i64 {
+    /// Microseconds until the next poll.
+    pub fn next_poll_us(&self, now_us: i64, look: Look) -> i64 {
         let heartbeat = (self.next_heartbeat_us - now_us).max(0);
-        let look = match run {
-            _ if self.blocked => LOOK_BLOCKED_US,
-            Some(true) if !woken => LOOK_QUEUED_US,
-            Some(false) if !woken => LOOK_RUNNING_US,
-            _ => MAX_POLL_US,
+        let look = match look {
+            Look::Never => MAX_POLL_US,
+            Look::Queued => LOOK_QUEUED_US,
+            Look::Running => LOOK_RUNNING_US,
+            Look::Blocked => LOOK_BLOCKED_US,
         };
         heartbeat.min(look)
     }
 
     fn looked(&mut self, now_us: i64, parked: bool, seen: Seen) -> Vec<Act> {
         let mut acts = Vec::new();
-        self.blocked = matches!(seen, Seen::Blocked { .. });
         match seen {
             Seen::Nothing => {}
             Seen::Ended(state, account) => self.end(now_us, state, account),
-            Seen::Running { progress_ppm, metered_us }
-            | Seen::Blocked { progress_ppm, metered_us } => self.note(progress_ppm, metered_us),
+            Seen::Running { progress_ppm, metered_us } => self.note(progress_ppm, metered_us),
         }
+        acts.extend(self.end_alone(now_us));
         if self.parked && !parked {
             // The platform should know before it thinks of another order.
             self.next_heartbeat_us = now_us;
@@ -165,6 +187,7 @@ impl Mind {
         self.unanswered = 0;
         let poll_us = i64::from(reply.next_poll_ms) * 1_000;
         self.next_heartbeat_us = now_us + poll_us.clamp(MIN_POLL_US, MAX_POLL_US);
+        let told = carried.is_some();
         if let Some(report) = carried.filter(|report| report.state.is_terminal()) {
             self.acknowledge(report);
         }
@@ -172,29 +195,63 @@ impl Mind {
         match reply.vacate {
             Some(VacateReason::NotYours) => {
                 acts.extend(self.current.take().map(|_| Act::Kill));
+                self.word = reply.vacate.filter(|_| told).or(self.word);
             }
-            Some(_) => acts.extend(self.leave()),
+            Some(reason) => {
+                acts.extend(self.leave().inspect(|_| self.word = Some(reason)));
+            }
             None => {}
         }
-        if let Some(order) = reply.order {
-            acts.extend(self.ordered(now_us, order));
+        match reply.order {
+            Some(order) => acts.extend(self.ordered(now_us, order)),
+            // Who has reported all and is given nothing more has no lease any more.
+            None if self.current.is_none() && self.pending.is_none() => {
+                acts.extend(self.held.take().map(|_| Act::Wipe));
+            }
+            None => {}
         }
+        acts
+    }
+
+    /// Out of the network when the lease's term is over: nobody waits for the work any more, and
+    /// nobody would pay for it. The platform is told once it can be reached, and says so too.
+    fn end_alone(&mut self, now_us: i64) -> Vec<Act> {
+        let over = self.held.as_ref().is_some_and(|held| now_us >= held.ends_us);
+        if !over || self.is_heard() {
+            return Vec::new();
+        }
+        self.held = None;
+        let mut acts = Vec::new();
+        if let Some(Current { metered_us, .. }) = self.current {
+            acts.push(Act::Kill);
+            self.end(now_us, AttemptState::Vacated { metered_us }, Account::default());
+        }
+        acts.push(Act::Wipe);
         acts
     }
 
     fn ordered(&mut self, now_us: i64, order: Order) -> Vec<Act> {
         let id = &order.attempt_id;
+        let term_us = i64::try_from(order.term_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
+        let ends_us = now_us.saturating_add(term_us);
         let known = self.current.as_ref().is_some_and(|current| current.order.attempt_id == *id)
             || self.pending.as_ref().is_some_and(|report| report.attempt_id == *id)
             || self.acknowledged.contains(id);
         if known {
+            let own = |held: &&mut Held| held.lease_id == order.lease_id;
+            if let Some(held) = self.held.as_mut().filter(own) {
+                held.ends_us = ends_us;
+            }
             return Vec::new();
         }
         let mut acts = Vec::new();
         if self.current.take().is_some() {
             acts.push(Act::Kill);
         }
-        self.blocked = false;
+        let held = Held { lease_id: order.lease_id.clone(), ends_us };
+        if self.held.replace(held).is_some_and(|last| last.lease_id != order.lease_id) {
+            acts.push(Act::Wipe);
+        }
         let current = Current { order, leaving: false, progress_ppm: 0, metered_us: 0 };
         let current = self.current.insert(current);
         if self.parked {

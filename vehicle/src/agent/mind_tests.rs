@@ -1,6 +1,6 @@
 //! The rules of the state machine, each as a short script.
 
-use super::mind::{Act, Event, Mind, Seen};
+use super::mind::{Act, Event, Look, Mind, Seen};
 use crate::frame::Account;
 use crate::protocol::{
     AttemptReport, AttemptState, Digest, HeartbeatReply, Limits, Order, Runtime, VacateReason,
@@ -17,11 +17,14 @@ fn order(attempt: &str) -> Order {
         input: Digest("i".into()),
         checkpoint: None,
         limits: Limits { grace_ms: 700, ..Limits::default() },
+        term_ms: 900_000,
+        wifi_only: false,
+        program_key: None,
     }
 }
 
 fn nothing() -> HeartbeatReply {
-    HeartbeatReply { next_poll_ms: POLL_MS, order: None, vacate: None }
+    HeartbeatReply { next_poll_ms: POLL_MS, ..HeartbeatReply::default() }
 }
 
 fn run(attempt: &str) -> HeartbeatReply {
@@ -73,7 +76,7 @@ impl Car {
     }
 
     fn next(&self) -> i64 {
-        self.mind.next_poll_us(self.now_us, None, true)
+        self.mind.next_poll_us(self.now_us, Look::Never)
     }
 
     fn pass(&mut self, us: i64) {
@@ -106,13 +109,13 @@ fn the_platforms_word_on_the_next_poll_is_bounded() {
 #[test]
 fn a_run_is_looked_at_more_often_than_the_heart_beats_unless_somebody_wakes_us() {
     let car = Car::with_attempt();
-    for (run, woken, expected) in [
-        (Some(false), false, 10_000),
-        (Some(true), false, 100_000),
-        (Some(false), true, 2_000_000),
-        (None, false, 2_000_000),
+    for (look, expected) in [
+        (Look::Running, 10_000),
+        (Look::Queued, 100_000),
+        (Look::Blocked, 250_000),
+        (Look::Never, 2_000_000),
     ] {
-        assert_eq!(car.mind.next_poll_us(0, run, woken), expected);
+        assert_eq!(car.mind.next_poll_us(0, look), expected);
     }
 }
 
@@ -132,7 +135,7 @@ fn a_completed_attempt_is_reported_at_once_and_until_it_is_acknowledged() {
         car.pass(car.next());
         assert_eq!(car.look(true, Seen::Nothing), beat);
     }
-    assert_eq!(car.hear(Some(said), nothing()), []);
+    assert_eq!(car.hear(Some(said), nothing()), [Act::Wipe]);
     car.pass(2_000_000);
     assert_eq!(car.look(true, Seen::Nothing), [Act::Heartbeat(None)]);
 }
@@ -200,7 +203,7 @@ fn an_order_that_finds_the_driver_in_the_car_is_handed_back() {
     let vacated = AttemptState::Vacated { metered_us: 0 };
     let said = report("a", vacated);
     assert_eq!(car.look(false, Seen::Nothing), [Act::Heartbeat(Some(said.clone()))]);
-    assert_eq!(car.hear(Some(said), nothing()), []);
+    assert_eq!(car.hear(Some(said), nothing()), [Act::Wipe]);
     // Parked again: it is not taken up by itself.
     car.pass(2_000_000);
     assert_eq!(car.look(true, Seen::Nothing), [Act::Heartbeat(None)]);
@@ -224,7 +227,7 @@ fn vacate_orders_let_it_checkpoint_except_when_it_is_not_ours() {
         assert!(car.mind.current().is_some());
     }
     let mut car = Car::with_attempt();
-    assert_eq!(car.hear(None, vacate(NotYours)), [Act::Kill]);
+    assert_eq!(car.hear(None, vacate(NotYours)), [Act::Kill, Act::Wipe]);
     assert_eq!((car.mind.current().is_none(), car.mind.pending()), (true, None));
     // Nothing runs: nothing to do.
     assert_eq!(car.hear(None, vacate(NotYours)), []);
@@ -271,14 +274,65 @@ fn an_attempt_that_could_not_begin_is_reported() {
 }
 
 #[test]
-fn what_is_not_stored_yet_runs_for_the_platform() {
+fn what_a_lease_left_is_wiped_when_it_is_over() {
+    // Nothing more is given.
     let mut car = Car::with_attempt();
-    car.pass(2_000_000);
-    let state = AttemptState::Running { progress_ppm: 1_000_000, metered_us: 9 };
-    assert_eq!(
-        car.look(true, Seen::Blocked { progress_ppm: 1_000_000, metered_us: 9 }),
-        [Act::Heartbeat(Some(report("a", state)))]
-    );
-    car.hear(None, nothing());
-    assert_eq!(car.next(), 250_000);
+    car.look(true, Seen::Ended(completed(), Account::default()));
+    assert_eq!(car.hear(Some(report("a", completed())), nothing()), [Act::Wipe]);
+    assert_eq!(car.hear(None, nothing()), [], "once");
+    // Not between the tasks of a lease, but between two leases.
+    let mut car = Car::with_attempt();
+    car.look(true, Seen::Ended(completed(), Account::default()));
+    let acts = car.hear(Some(report("a", completed())), run("b"));
+    assert_eq!(acts, [Act::Start(order("b"))]);
+    let other = Order { lease_id: "lease_2".into(), ..order("c") };
+    let reply = HeartbeatReply { order: Some(other.clone()), ..nothing() };
+    assert_eq!(car.hear(None, reply), [Act::Kill, Act::Wipe, Act::Start(other)]);
+    // It is not ours.
+    assert_eq!(car.hear(None, vacate(VacateReason::NotYours)), [Act::Kill, Act::Wipe]);
+}
+
+#[test]
+fn out_of_the_network_it_ends_with_its_term_and_is_told_so() {
+    let mut car = Car::with_attempt();
+    car.pass(899_999_999);
+    // It runs on, in the network or not, while there is a term.
+    car.hear_nothing();
+    assert!(!car.look(true, running(5)).contains(&Act::Kill));
+    car.pass(1);
+    let vacated = report("a", AttemptState::Vacated { metered_us: 6 });
+    let beat = Act::Heartbeat(Some(vacated.clone()));
+    assert_eq!(car.look(true, running(6)), [Act::Kill, Act::Wipe, beat]);
+    assert_eq!(car.hear(Some(vacated), vacate(VacateReason::NotYours)), []);
+    assert_eq!(car.mind.take_word(), Some(VacateReason::NotYours));
+    assert_eq!(car.mind.take_word(), None);
+    assert!(car.mind.pending().is_none());
+}
+
+#[test]
+fn in_the_network_the_platform_says_when_the_term_is_over() {
+    let mut car = Car::with_attempt();
+    car.pass(900_000_000);
+    assert!(!car.look(true, running(5)).contains(&Act::Kill));
+    let acts = car.hear(None, vacate(VacateReason::TermOver));
+    assert_eq!(acts, [Act::Vacate { grace_ms: 700 }]);
+    assert_eq!(car.mind.take_word(), Some(VacateReason::TermOver));
+    // The order again says how much is left by now.
+    let mut car = Car::with_attempt();
+    let again = Order { term_ms: 1_000, ..order("a") };
+    assert_eq!(car.hear(None, HeartbeatReply { order: Some(again), ..nothing() }), []);
+    car.hear_nothing();
+    car.pass(1_000_000);
+    assert!(car.look(true, running(5)).contains(&Act::Kill));
+}
+
+#[test]
+fn a_result_that_nobody_heard_of_is_told_after_the_term_too() {
+    let mut car = Car::with_attempt();
+    let told = Act::Heartbeat(Some(report("a", completed())));
+    let ended = Seen::Ended(completed(), Account::default());
+    assert_eq!(car.look(true, ended), [told.clone()]);
+    car.hear_nothing();
+    car.pass(900_000_000);
+    assert_eq!(car.look(true, Seen::Nothing), [Act::Wipe, told]);
 }

@@ -1,26 +1,40 @@
 //! The agent of one car: [`mind`] decides, this module does.
 
+mod gather;
 mod mind;
 #[cfg(test)]
 mod mind_tests;
+mod moving;
+mod programs;
+mod result;
+mod shelf;
 
-use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::frame::Account;
-use crate::pool::{Input, Job, Outcome, Run, WorkerPool};
+use crate::pool::{Ended, Job, Run, WorkerPool};
 use crate::protocol::{
     AttemptReport, AttemptState, Digest, FailureCode, Fault, Heartbeat, Order, Telemetry,
+    VacateReason,
 };
 use crate::transport::{Transport, TransportError};
-use mind::{Act, Event, Mind, Seen};
+use gather::Needs;
+use mind::{Act, Event, Look, Mind, Seen};
+use moving::{Moving, Trouble};
+pub use programs::Programs;
+use result::{give_up, metered, store, stored, without_result};
+use shelf::Shelf;
 
 /// How often a blob may fail to come or to be stored though the platform answers heartbeats: at four
 /// tries a second a few seconds more than the longest time between heartbeats. What cannot be moved
 /// for want of a network waits: the platform says once it is wanted no more.
 const TRIES: u32 = 20;
+/// How long a result may still be sent when the driver is back, microseconds: the program has left
+/// within its grace, so this costs the driver nothing but bandwidth.
+const LINGER_US: i64 = 60_000_000;
+
+type Waker = Arc<dyn Fn() + Send + Sync>;
 
 /// Where an attempt stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,19 +61,53 @@ pub struct AttemptView<'a> {
 /// Takes orders with its heartbeat, has them run by the pool, reports how they ended.
 pub struct Agent {
     pool: Arc<WorkerPool>,
+    /// On the disk; none: programs are in the pool's memory alone.
+    programs: Option<Arc<Programs>>,
     mind: Mind,
-    run: Option<Run>,
-    /// An order whose blobs could not be fetched yet.
-    waiting: Option<Order>,
+    stage: Stage,
+    /// The blobs of the lease.
+    shelf: Arc<Shelf>,
     /// Of fetching or storing, since the last that went well.
     tries: u32,
-    waker: Option<Arc<dyn Fn() + Send + Sync>>,
+    waker: Option<Waker>,
+}
+
+/// How far the attempt is.
+enum Stage {
+    Nothing,
+    /// Its blobs come, or will be asked for again.
+    Gathering {
+        order: Box<Order>,
+        moving: Option<Moving<Job>>,
+    },
+    Running {
+        run: Run,
+        wifi_only: bool,
+    },
+    Keeping(Keeping),
+}
+
+/// What it made goes to the platform, or will be offered again.
+struct Keeping {
+    ended: Arc<Ended>,
+    wifi_only: bool,
+    moving: Option<Moving<Digest>>,
+    /// Not after this moment: the driver is back.
+    until_us: Option<i64>,
 }
 
 impl Agent {
     /// An idle agent. Any number may share a pool.
     pub fn new(pool: Arc<WorkerPool>) -> Self {
-        Self { pool, mind: Mind::default(), run: None, waiting: None, tries: 0, waker: None }
+        Self {
+            pool,
+            programs: None,
+            mind: Mind::default(),
+            stage: Stage::Nothing,
+            shelf: Arc::default(),
+            tries: 0,
+            waker: None,
+        }
     }
 
     /// Has `waker` called, from another thread, when an attempt's run ended and the agent wants to
@@ -69,26 +117,38 @@ impl Agent {
         self
     }
 
+    /// Keeps programs on the disk, sealed, and in memory no longer than a lease. The pool is this
+    /// agent's alone.
+    pub fn with_programs(mut self, programs: Arc<Programs>) -> Self {
+        self.programs = Some(programs);
+        self
+    }
+
     /// One look at everything: the running attempt, the driver, the clock; sends a heartbeat if
-    /// one is due and obeys the answer. Waits for the transport, never for the sandbox.
+    /// one is due and obeys the answer. Waits for the answer, never for the sandbox, and for blobs
+    /// only if the transport has them [at once](Transport::aside).
     ///
     /// `now_us` is any monotonic clock in microseconds. Returns the microseconds after which it
     /// wants to be polled again; the caller may poll earlier, and does when telemetry changes.
     pub fn poll(&mut self, transport: &dyn Transport, telemetry: &Telemetry, now_us: i64) -> i64 {
         let parked = telemetry.is_parked();
-        let seen = self.look(transport);
+        let seen = self.look(transport, telemetry, now_us);
         for act in self.mind.step(Event::Looked { now_us, parked, seen }) {
             if let Act::Heartbeat(attempt) = act {
                 self.converse(transport, telemetry, attempt, now_us);
             } else {
-                self.act(transport, act, now_us);
+                self.act(transport, telemetry, act, now_us);
             }
         }
-        let ended = |run: &Run| run.try_outcome().is_some();
-        if self.tries == 0 && self.run.as_ref().is_some_and(ended) {
-            return 0;
-        }
-        self.mind.next_poll_us(now_us, self.run.as_ref().map(Run::is_queued), self.waker.is_some())
+        let look = match &self.stage {
+            Stage::Nothing => Look::Never,
+            Stage::Gathering { .. } | Stage::Keeping(_) => Look::Blocked,
+            Stage::Running { run, .. } if run.try_outcome().is_some() => return 0,
+            Stage::Running { .. } if self.waker.is_some() => Look::Never,
+            Stage::Running { run, .. } if run.is_queued() => Look::Queued,
+            Stage::Running { .. } => Look::Running,
+        };
+        self.mind.next_poll_us(now_us, look)
     }
 
     /// The attempt that runs or waits to be acknowledged.
@@ -98,26 +158,51 @@ impl Agent {
             (None, Some(report)) => (report.attempt_id.as_str(), false),
             (None, None) => return None,
         };
-        let phase = match &self.run {
-            None if self.waiting.is_some() => Phase::Queued,
-            None => Phase::Reporting,
-            Some(run) if run.try_outcome().is_some() => Phase::Reporting,
-            Some(_) if leaving => Phase::Leaving,
-            Some(run) if run.is_queued() => Phase::Queued,
-            Some(_) => Phase::Running,
+        let phase = match &self.stage {
+            Stage::Gathering { .. } => Phase::Queued,
+            Stage::Nothing | Stage::Keeping(_) => Phase::Reporting,
+            Stage::Running { run, .. } if run.try_outcome().is_some() => Phase::Reporting,
+            Stage::Running { .. } if leaving => Phase::Leaving,
+            Stage::Running { run, .. } if run.is_queued() => Phase::Queued,
+            Stage::Running { .. } => Phase::Running,
         };
-        let progress_ppm = self.run.as_ref().map_or(1_000_000, Run::progress_ppm);
-        let metered_us = match &self.run {
-            Some(run) => run.metered_us(),
-            None => self.mind.pending().map_or(0, |report| metered(&report.state)),
+        let (progress_ppm, metered_us) = match &self.stage {
+            Stage::Gathering { .. } => (0, 0),
+            Stage::Running { run, .. } => (run.progress_ppm(), run.metered_us()),
+            Stage::Keeping(Keeping { ended, .. }) => (1_000_000, ended.metered_us),
+            Stage::Nothing => {
+                (1_000_000, self.mind.pending().map_or(0, |report| metered(&report.state)))
+            }
         };
         Some(AttemptView { attempt_id, phase, progress_ppm, metered_us })
     }
 
+    /// Why the platform last ended an attempt, once.
+    pub fn take_word(&mut self) -> Option<VacateReason> {
+        self.mind.take_word()
+    }
+
     /// Kills what runs and forgets it; nothing is reported.
     pub fn shutdown(&mut self) {
-        (self.run, self.waiting) = (None, None);
+        self.stage = Stage::Nothing;
         self.mind = Mind::default();
+        self.wipe();
+    }
+
+    /// Nothing of a lease stays on the car. (What was lent to a transfer goes with that.)
+    fn wipe(&mut self) {
+        self.shelf = Arc::default();
+        if self.programs.is_some() {
+            self.pool.forget_all();
+        }
+    }
+
+    fn forget(&self, digest: &Digest) {
+        self.pool.forget(digest);
+        self.shelf.drop_blob(digest);
+        if let Some(programs) = &self.programs {
+            programs.forget(digest);
+        }
     }
 
     /// One heartbeat and what its answer asks for.
@@ -130,91 +215,165 @@ impl Agent {
     ) {
         let heartbeat = Heartbeat { telemetry: telemetry.clone(), attempt };
         let event = match transport.heartbeat(&heartbeat) {
-            Ok(reply) => Event::Answered { now_us, carried: heartbeat.attempt, reply },
+            Ok(reply) => {
+                reply.forget.iter().for_each(|digest| self.forget(digest));
+                Event::Answered { now_us, carried: heartbeat.attempt, reply }
+            }
             Err(_) => Event::Unanswered { now_us },
         };
         for act in self.mind.step(event) {
-            self.act(transport, act, now_us);
+            self.act(transport, telemetry, act, now_us);
         }
     }
 
-    fn act(&mut self, transport: &dyn Transport, act: Act, now_us: i64) {
+    fn act(&mut self, transport: &dyn Transport, telemetry: &Telemetry, act: Act, now_us: i64) {
         match act {
             Act::Start(order) => {
                 self.tries = 0;
-                if let Some(state) = self.start(transport, order) {
+                self.stage = Stage::Gathering { order: Box::new(order), moving: None };
+                if let Seen::Ended(state, _) = self.look(transport, telemetry, now_us) {
                     // It ended before it began: no further acts follow from that.
                     self.mind.step(Event::Ended { now_us, state });
                 }
             }
-            Act::Vacate { grace_ms } => {
-                if let Some(run) = &self.run {
-                    run.vacate(Duration::from_millis(grace_ms.into()));
-                }
-                if self.waiting.take().is_some() {
+            Act::Vacate { grace_ms } => match &self.stage {
+                Stage::Running { run, .. } => run.vacate(Duration::from_millis(grace_ms.into())),
+                Stage::Gathering { .. } => {
+                    self.stage = Stage::Nothing;
                     let state = AttemptState::Vacated { metered_us: 0 };
                     self.mind.step(Event::Ended { now_us, state });
                 }
-            }
-            Act::Kill => (self.run, self.waiting) = (None, None),
+                Stage::Keeping(_) | Stage::Nothing => {}
+            },
+            Act::Kill => self.stage = Stage::Nothing,
+            Act::Wipe => self.wipe(),
             Act::Heartbeat(_) => debug_assert!(false, "an answer does not ask for a heartbeat"),
         }
     }
 
-    /// How the attempt stands. Once it ended: stores what it made and lets go of the run.
-    fn look(&mut self, transport: &dyn Transport) -> Seen {
-        if let Some(order) = self.waiting.take() {
-            return match self.start(transport, order) {
-                Some(state) => Seen::Ended(state, Account::default()),
-                None if self.waiting.is_some() => Seen::Blocked { progress_ppm: 0, metered_us: 0 },
-                None => Seen::Running { progress_ppm: 0, metered_us: 0 },
-            };
+    /// How the attempt stands, and the next step of it.
+    fn look(&mut self, transport: &dyn Transport, telemetry: &Telemetry, now_us: i64) -> Seen {
+        let on_wifi = telemetry.is_on_wifi();
+        match std::mem::replace(&mut self.stage, Stage::Nothing) {
+            Stage::Nothing => Seen::Nothing,
+            Stage::Gathering { order, moving } => self.gather(transport, on_wifi, order, moving),
+            Stage::Running { run, wifi_only } => match run.try_outcome() {
+                Some(ended) => {
+                    self.tries = 0;
+                    let keeping = Keeping { ended, wifi_only, moving: None, until_us: None };
+                    self.keep(transport, on_wifi, now_us, keeping)
+                }
+                None => {
+                    let (progress_ppm, metered_us) = (run.progress_ppm(), run.metered_us());
+                    self.stage = Stage::Running { run, wifi_only };
+                    Seen::Running { progress_ppm, metered_us }
+                }
+            },
+            Stage::Keeping(keeping) => self.keep(transport, on_wifi, now_us, keeping),
         }
-        let Some(run) = &self.run else { return Seen::Nothing };
-        let Some(ended) = run.try_outcome() else {
-            return Seen::Running {
-                progress_ppm: run.progress_ppm(),
-                metered_us: run.metered_us(),
+    }
+
+    /// Fetches what an order needs; with all of it there the run begins.
+    fn gather(
+        &mut self,
+        transport: &dyn Transport,
+        on_wifi: bool,
+        order: Box<Order>,
+        moving: Option<Moving<Job>>,
+    ) -> Seen {
+        let wait = Seen::Running { progress_ppm: 0, metered_us: 0 };
+        if order.wifi_only && !on_wifi {
+            // What moves stops, and goes on from there.
+            self.stage = Stage::Gathering { order, moving: None };
+            return wait;
+        }
+        let moving = moving.unwrap_or_else(|| {
+            let needs = Needs {
+                pool: Arc::clone(&self.pool),
+                programs: self.programs.clone(),
+                shelf: Arc::clone(&self.shelf),
+                order: (*order).clone(),
             };
-        };
-        let state = conclude(&ended.outcome, ended.metered_us, transport);
-        let state = match state {
-            Ok(state) => state,
-            Err(error) if self.may_try_again(&error) => {
-                let metered_us = ended.metered_us;
-                return Seen::Blocked { progress_ppm: 1_000_000, metered_us };
+            Moving::start(transport, self.waker.as_ref(), move |by, stop| needs.gather(by, stop))
+        });
+        match moving.take() {
+            None => self.stage = Stage::Gathering { order, moving: Some(moving) },
+            Some(Ok(job)) => {
+                self.tries = 0;
+                let run = match &self.waker {
+                    Some(waker) => self.pool.start_with(job, Arc::clone(waker)),
+                    None => self.pool.start(job),
+                };
+                self.stage = Stage::Running { run, wifi_only: order.wifi_only };
             }
-            Err(error) => give_up(&ended.outcome, ended.metered_us, &error),
+            Some(Err(trouble)) if self.may_try_again(&trouble.error) => {
+                self.stage = Stage::Gathering { order, moving: None };
+            }
+            Some(Err(Trouble { what, error })) => {
+                let state = AttemptState::Failed {
+                    fault: Fault::Car,
+                    code: FailureCode::BlobUnavailable,
+                    message: format!("the {what}: {error}"),
+                    metered_us: 0,
+                };
+                return Seen::Ended(state, Account::default());
+            }
+        }
+        wait
+    }
+
+    /// Stores what an ended run made, and says how it ended.
+    fn keep(
+        &mut self,
+        transport: &dyn Transport,
+        on_wifi: bool,
+        now_us: i64,
+        mut keeping: Keeping,
+    ) -> Seen {
+        let ended = Arc::clone(&keeping.ended);
+        let metered_us = ended.metered_us;
+        if let Some(state) = without_result(&ended.outcome, metered_us) {
+            return self.conclude(&ended, state);
+        }
+        if self.mind.current().is_some_and(|(_, leaving)| leaving) {
+            let until_us = *keeping.until_us.get_or_insert(now_us.saturating_add(LINGER_US));
+            if now_us >= until_us {
+                let error = TransportError::Unreachable("not before the driver left".into());
+                return self.conclude(&ended, give_up(&ended.outcome, metered_us, &error));
+            }
+        }
+        let moving = match keeping.moving.take() {
+            _ if keeping.wifi_only && !on_wifi => None,
+            Some(moving) => Some(moving),
+            None => {
+                let ended = Arc::clone(&ended);
+                let work = move |by: &dyn Transport, stop: &_| store(&ended.outcome, by, stop);
+                Some(Moving::start(transport, self.waker.as_ref(), work))
+            }
         };
-        self.run = None;
+        keeping.moving = match moving.as_ref().and_then(Moving::take) {
+            None => moving,
+            Some(Ok(digest)) => {
+                return self.conclude(&ended, stored(&ended.outcome, digest, metered_us));
+            }
+            Some(Err(trouble)) if self.may_try_again(&trouble.error) => None,
+            Some(Err(Trouble { error, .. })) => {
+                return self.conclude(&ended, give_up(&ended.outcome, metered_us, &error));
+            }
+        };
+        self.stage = Stage::Keeping(keeping);
+        Seen::Running { progress_ppm: 1_000_000, metered_us }
+    }
+
+    fn conclude(&mut self, ended: &Ended, state: AttemptState) -> Seen {
         self.tries = 0;
+        if let AttemptState::Failed { code: FailureCode::BlobUnavailable, .. } = &state {
+            // A file of the car's was not what it had been: none of them is used again.
+            self.shelf = Arc::default();
+        }
         let usage = ended.usage.unwrap_or_default();
         let account = Account { usage, log: ended.log.clone(), metrics: ended.metrics.clone() };
         Seen::Ended(state, account)
-    }
-
-    /// Starts what is ordered, or has it wait for its blobs. How it ended, if that was all.
-    fn start(&mut self, transport: &dyn Transport, order: Order) -> Option<AttemptState> {
-        match self.gather(transport, &order) {
-            Ok(job) => {
-                self.tries = 0;
-                self.run = Some(match &self.waker {
-                    Some(waker) => self.pool.start_with(job, Arc::clone(waker)),
-                    None => self.pool.start(job),
-                });
-                None
-            }
-            Err(Missing { error, .. }) if self.may_try_again(&error) => {
-                self.waiting = Some(order);
-                None
-            }
-            Err(Missing { what, error }) => Some(AttemptState::Failed {
-                fault: Fault::Car,
-                code: FailureCode::BlobUnavailable,
-                message: format!("the {what}: {error}"),
-                metered_us: 0,
-            }),
-        }
     }
 
     fn may_try_again(&mut self, error: &TransportError) -> bool {
@@ -225,150 +384,5 @@ impl Agent {
         };
         self.tries = if counts { self.tries + 1 } else { self.tries.max(1) };
         self.tries < TRIES
-    }
-
-    /// The input goes to a file: it may be larger than memory.
-    fn fetch_input(&self, transport: &dyn Transport, digest: &Digest) -> Result<Input, Missing> {
-        let fetch = || {
-            let kept = self.pool.scratch().map_err(TransportError::on_the_car)?;
-            let file = File::options().write(true).open(kept.path());
-            let mut file = file.map_err(TransportError::on_the_car)?;
-            transport.fetch_blob_to(digest, &mut file)?;
-            let read = File::open(kept.path()).and_then(|mut file| Digest::of_reader(&mut file));
-            Ok((kept, read.map_err(TransportError::on_the_car)?))
-        };
-        verify(digest, "input", fetch()).map(Input::Kept)
-    }
-
-    fn gather(&self, transport: &dyn Transport, order: &Order) -> Result<Job, Missing> {
-        let program = match self.pool.cached_program(&order.program) {
-            Some(program) => program,
-            None => {
-                let program = Arc::new(fetch(transport, &order.program, "program")?);
-                self.pool.keep_program(&order.program, &program);
-                program
-            }
-        };
-        let input = self.fetch_input(transport, &order.input)?;
-        let checkpoint = match &order.checkpoint {
-            Some(digest) => Some(fetch(transport, digest, "checkpoint")?),
-            None => None,
-        };
-        Ok(Job {
-            runtime: order.runtime,
-            program,
-            digest: order.program.clone(),
-            input,
-            seed: seed(order),
-            checkpoint,
-            limits: order.limits.clone(),
-        })
-    }
-}
-
-/// Stores what is in a file; the platform must have understood the same bytes.
-fn store_file(transport: &dyn Transport, path: &Path) -> Result<Digest, TransportError> {
-    let file = File::open(path).and_then(|mut file| Digest::of_reader(&mut file));
-    let digest = file.map_err(TransportError::on_the_car)?;
-    if transport.store_file(path)? == digest {
-        Ok(digest)
-    } else {
-        Err(TransportError::Refused("it stored the blob under another digest".into()))
-    }
-}
-
-/// Random numbers are the task's, whichever attempt it is: program and input name it.
-fn seed(order: &Order) -> Digest {
-    Digest::of(format!("{} {}", order.program.0, order.input.0).as_bytes())
-}
-
-/// What an order needs and the car has not got.
-struct Missing {
-    what: &'static str,
-    error: TransportError,
-}
-
-/// Fetches a blob and verifies it.
-fn fetch(
-    transport: &dyn Transport,
-    digest: &Digest,
-    what: &'static str,
-) -> Result<Vec<u8>, Missing> {
-    let fetched = transport.fetch_blob(digest).map(|bytes| {
-        let came = Digest::of(&bytes);
-        (bytes, came)
-    });
-    verify(digest, what, fetched)
-}
-
-/// What came, if it is what was asked for.
-fn verify<T>(
-    digest: &Digest,
-    what: &'static str,
-    fetched: Result<(T, Digest), TransportError>,
-) -> Result<T, Missing> {
-    match fetched {
-        Ok((blob, came)) if came == *digest => Ok(blob),
-        Ok(_) => {
-            let why = format!("it came with another digest than {}", digest.0);
-            Err(Missing { what, error: TransportError::Refused(why) })
-        }
-        Err(error) => Err(Missing { what, error }),
-    }
-}
-
-/// Stores a blob; the platform must have understood the same bytes.
-fn store(transport: &dyn Transport, bytes: &[u8]) -> Result<Digest, TransportError> {
-    let digest = transport.store_blob(bytes)?;
-    if digest == Digest::of(bytes) {
-        Ok(digest)
-    } else {
-        Err(TransportError::Refused("it stored the blob under another digest".into()))
-    }
-}
-
-/// The report of an ended run, once what it made is stored.
-fn conclude(
-    outcome: &Outcome,
-    metered_us: i64,
-    transport: &dyn Transport,
-) -> Result<AttemptState, TransportError> {
-    Ok(match outcome {
-        Outcome::Completed { output } => {
-            AttemptState::Completed { output: store_file(transport, output.path())?, metered_us }
-        }
-        Outcome::Checkpointed { checkpoint } => {
-            AttemptState::Checkpointed { checkpoint: store(transport, checkpoint)?, metered_us }
-        }
-        Outcome::Vacated => AttemptState::Vacated { metered_us },
-        Outcome::Failed { fault, code, message } => AttemptState::Failed {
-            fault: *fault,
-            code: *code,
-            message: message.clone(),
-            metered_us,
-        },
-    })
-}
-
-/// The report when a result could not be stored: the work is lost, and it is the car's fault.
-fn give_up(outcome: &Outcome, metered_us: i64, error: &TransportError) -> AttemptState {
-    match outcome {
-        Outcome::Checkpointed { .. } => AttemptState::Vacated { metered_us },
-        _ => AttemptState::Failed {
-            fault: Fault::Car,
-            code: FailureCode::BlobUnavailable,
-            message: format!("the output could not be stored: {error}"),
-            metered_us,
-        },
-    }
-}
-
-fn metered(state: &AttemptState) -> i64 {
-    match state {
-        AttemptState::Running { metered_us, .. }
-        | AttemptState::Completed { metered_us, .. }
-        | AttemptState::Checkpointed { metered_us, .. }
-        | AttemptState::Vacated { metered_us }
-        | AttemptState::Failed { metered_us, .. } => *metered_us,
     }
 }

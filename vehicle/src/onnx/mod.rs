@@ -30,7 +30,7 @@ pub(crate) fn run(mut task: Task, desk: &Desk) -> Result<Finish, Stop> {
     match infer(&source, &input, chunk, &task.limits, desk)? {
         Some(output) => {
             task.output.write(&output)?;
-            task.output.flush()?;
+            task.output.finish()?;
             Ok(Finish::Done)
         }
         None => Ok(Finish::Yielded),

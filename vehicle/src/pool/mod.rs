@@ -209,7 +209,7 @@ impl WorkerPool {
         lock(&self.inner.sandbox).clone()
     }
 
-    /// An empty file in the pool's private folder, for an input.
+    /// A sealed file in the pool's private folder, to be written once: for an input.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -225,6 +225,11 @@ impl WorkerPool {
     /// Drops a program and what was compiled from it from the cache.
     pub fn forget(&self, digest: &Digest) {
         lock(&self.inner.cache).remove(digest);
+    }
+
+    /// Drops all programs, and all that was compiled.
+    pub(crate) fn forget_all(&self) {
+        *lock(&self.inner.cache) = Cache::new(CACHE_BYTES);
     }
 
     pub(crate) fn cached_program(&self, digest: &Digest) -> Option<Arc<Vec<u8>>> {

@@ -1,11 +1,16 @@
-//! The pool's private folder: outputs on their way from a worker to who asked for the run.
+//! The pool's private folder: inputs on their way to a worker, outputs on their way from it. Each
+//! file is sealed with a key of its own, which is in memory alone: what a killed process leaves can
+//! be read by nobody.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::protocol::Digest;
+use crate::sealed::{FileKey, SealedFile, SealedWriter, open_len};
 
 const PREFIX: &str = "driveway-pool-";
 
@@ -34,12 +39,13 @@ impl Folder {
         }
     }
 
-    /// An empty file.
+    /// A file to be written, with a key of its own.
     pub fn file(self: &Arc<Self>) -> io::Result<Output> {
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.path.join(n.to_string());
+        let key = FileKey::random()?;
         File::options().write(true).create_new(true).mode(0o600).open(&path)?;
-        Ok(Output(Arc::new(Kept { path, _folder: Arc::clone(self) })))
+        Ok(Output(Arc::new(Kept { path, key, _folder: Arc::clone(self) })))
     }
 }
 
@@ -66,6 +72,7 @@ fn sweep(parent: &Path) {
 #[derive(Debug)]
 struct Kept {
     path: PathBuf,
+    key: FileKey,
     _folder: Arc<Folder>,
 }
 
@@ -76,22 +83,49 @@ impl Drop for Kept {
     }
 }
 
-/// What a run made, or is to work on: a file in a private folder, removed with the last handle on it. Who wants it
-/// longer moves or copies it. Two are equal if their bytes are.
+/// What a run made, or is to work on: a sealed file in a private folder. The last handle on it takes
+/// file and key with it. Two are equal if their bytes are.
 #[derive(Clone, Debug)]
 pub struct Output(Arc<Kept>);
 
 impl Output {
+    /// Where the sealed bytes are.
     pub fn path(&self) -> &Path {
         &self.0.path
     }
 
-    /// Bytes of it.
+    pub(crate) fn key(&self) -> &FileKey {
+        &self.0.key
+    }
+
+    /// Seals what is written to it. It is written once.
+    pub(crate) fn writer(&self) -> io::Result<SealedWriter<File>> {
+        SealedWriter::new(File::options().write(true).open(self.path())?, self.key())
+    }
+
+    /// The bytes, from any place.
     ///
     /// # Errors
-    /// When the file cannot be asked.
+    /// When there is no whole file.
+    pub fn open(&self) -> io::Result<SealedFile> {
+        SealedFile::open(File::open(self.path())?, self.key())
+    }
+
+    /// Bytes in it.
+    ///
+    /// # Errors
+    /// When there is no whole file.
     pub fn size(&self) -> io::Result<u64> {
-        Ok(fs::metadata(self.path())?.len())
+        let len = open_len(fs::metadata(self.path())?.len());
+        len.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "a file is not whole"))
+    }
+
+    /// The digest of the bytes.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn digest(&self) -> io::Result<Digest> {
+        Digest::of_reader(&mut self.open()?)
     }
 
     /// All of it, in memory: for what is known to be small.
@@ -99,7 +133,10 @@ impl Output {
     /// # Errors
     /// When the file cannot be read.
     pub fn read(&self) -> io::Result<Vec<u8>> {
-        fs::read(self.path())
+        let mut file = self.open()?;
+        let mut bytes = Vec::with_capacity(usize::try_from(file.size()).unwrap_or(0));
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 }
 
@@ -114,6 +151,7 @@ impl Eq for Output {}
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -124,10 +162,19 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&folder.path), 0o700);
         let [one, two] = [0; 2].map(|_| folder.file().unwrap());
-        assert_eq!((mode(one.path()), one.size().unwrap()), (0o600, 0));
-        assert_eq!(one, two);
-        fs::write(one.path(), "x").unwrap();
+        assert_eq!(mode(one.path()), 0o600);
+        assert!(one.size().is_err(), "it was not written yet");
+        let write = |file: &Output, text: &str| {
+            let mut writer = file.writer().unwrap();
+            writer.write_all(text.as_bytes()).unwrap();
+            writer.finish().unwrap();
+        };
+        write(&one, "x");
+        write(&two, "");
         assert_ne!(one, two);
+        assert_eq!((one.size().unwrap(), two.size().unwrap()), (1, 0));
+        assert_ne!(one.key(), two.key());
+        assert_eq!(one.digest().unwrap(), Digest::of(b"x"));
         let gone = two.path().to_owned();
         drop(two);
         assert!(!gone.exists() && one.path().exists());

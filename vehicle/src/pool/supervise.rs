@@ -20,7 +20,7 @@ use super::run::{Shared, Wish, micros};
 use super::{Ended, Inner, Input, Job, Outcome, Output, SandboxReport, fits, lock};
 use crate::frame::{
     Account, Assembler, Failed, Frame, FrameError, Kind, MAX_ACCOUNT, MAX_COMPILED, MAX_JSON,
-    MAX_PART, Mode, Request, header, part, short,
+    MAX_PART, Mode, Request, Sealed, header, part, short,
 };
 use crate::protocol::{FailureCode, Fault, Limits, Runtime};
 
@@ -347,7 +347,11 @@ impl<'a> Supervisor<'a> {
         let output = match self.output.take() {
             Some(output) => output,
             // A check makes nothing.
-            None => self.inner.folder.file().map_err(End::Io)?,
+            None => {
+                let empty = self.inner.folder.file().map_err(End::Io)?;
+                empty.writer().and_then(|writer| writer.finish()).map_err(End::Io)?;
+                empty
+            }
         };
         // The kernel holds the worker to it as well.
         if output.size().map_err(End::Io)? > self.job.limits.output_bytes {
@@ -362,6 +366,10 @@ impl<'a> Supervisor<'a> {
     }
 }
 
+fn sealed(output: &Output) -> Sealed {
+    Sealed { path: output.path().to_owned(), key: output.key().clone() }
+}
+
 /// Everything the worker is sent at the start.
 fn letter(
     job: &Job,
@@ -370,10 +378,12 @@ fn letter(
     output: Option<&Output>,
 ) -> io::Result<VecDeque<Arc<Vec<u8>>>> {
     let checkpoint = job.checkpoint.clone().map(Arc::new);
-    let (input, input_file) = match &job.input {
-        Input::Bytes(bytes) => (Some(Arc::new(bytes.clone())), None),
-        Input::File(path) => (None, Some(std::path::absolute(path)?)),
-        Input::Kept(file) => (None, Some(std::path::absolute(file.path())?)),
+    let (input, input_file, input_key) = match &job.input {
+        Input::Bytes(bytes) => (Some(Arc::new(bytes.clone())), None, None),
+        Input::File(path) => (None, Some(std::path::absolute(path)?), None),
+        Input::Kept(file) => {
+            (None, Some(std::path::absolute(file.path())?), Some(file.key().clone()))
+        }
     };
     let parts = [
         (Kind::Program, Some(Arc::clone(&job.program))),
@@ -395,7 +405,8 @@ fn letter(
         has_compiled: compiled.is_some(),
         has_checkpoint: job.checkpoint.is_some(),
         input_file,
-        output_file: output.map(|output| output.path().to_owned()),
+        input_key,
+        output_file: output.map(sealed),
         seed: job.seed.0.clone(),
         parts_bytes: bytes,
     };

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
 use serde_json::{Value, json};
 
 use super::key::Key;
 use super::net::{Net, NetError, Road, enrol};
 use super::run::{read_telemetry, run};
-use crate::{TransportError, WorkerConfig, WorkerPool};
+use crate::{Agent, Programs, TransportError, WorkerConfig, WorkerPool};
 
 /// What a car is told at its start.
 #[derive(Args, Clone, Debug)]
@@ -32,6 +32,12 @@ pub struct VehicleArgs {
     /// A JSON file that says how the car is, written anew by its bus bridge with every change.
     #[arg(long, required = true, value_name = "FILE")]
     telemetry: Option<PathBuf>,
+    /// Where programs are kept between leases, sealed; beside the key's file if not said.
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// How much of the disk they may take.
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = value_parser!(u64).range(1..=1 << 20))]
+    cache_mib: u64,
 }
 
 #[derive(Subcommand, Clone, Debug)]
@@ -99,11 +105,14 @@ fn net(server: &str, ca: Option<&Path>) -> Result<Net, CliError> {
 /// # Errors
 /// See [`CliError`].
 pub fn main(args: VehicleArgs, worker: &Path) -> Result<Value, CliError> {
-    let VehicleArgs { command, server, ca, key, telemetry } = args;
+    let VehicleArgs { command, server, ca, key, telemetry, cache, cache_mib } = args;
     match (command, server, key, telemetry) {
         (Some(VehicleCommand::Enrol(args)), ..) => enrol_car(&args),
         (None, Some(server), Some(key), Some(telemetry)) => {
-            drive(net(&server, ca.as_deref())?, &key, &telemetry, worker)
+            let cache = cache.unwrap_or_else(|| key.with_extension("programs"));
+            let programs = Programs::open(&cache, cache_mib << 20)
+                .map_err(|error| CliError::Usage(format!("{}: {error}", cache.display())))?;
+            drive(net(&server, ca.as_deref())?, &key, &telemetry, programs, worker)
         }
         _ => Err(CliError::Usage("--server, --key and --telemetry are needed".into())),
     }
@@ -134,7 +143,13 @@ fn enrol_car(args: &EnrolArgs) -> Result<Value, CliError> {
     Ok(json!({ "vehicle": vehicle, "key_id": key_id }))
 }
 
-fn drive(net: Net, key: &Path, telemetry: &Path, worker: &Path) -> Result<Value, CliError> {
+fn drive(
+    net: Net,
+    key: &Path,
+    telemetry: &Path,
+    programs: Programs,
+    worker: &Path,
+) -> Result<Value, CliError> {
     let key = Key::load(key).map_err(|error| CliError::Usage(error.to_string()))?;
     let road = Road::new(net, key);
     let workers =
@@ -146,7 +161,8 @@ fn drive(net: Net, key: &Path, telemetry: &Path, worker: &Path) -> Result<Value,
         Err(TransportError::Unreachable(why)) => eprintln!("not reachable yet: {why}"),
         Err(refused) => return Err(refused.into()),
     }
-    run(&road, Arc::new(pool), || read_telemetry(telemetry), &AtomicBool::new(false));
+    let agent = Agent::new(Arc::new(pool)).with_programs(Arc::new(programs));
+    run(&road, agent, || read_telemetry(telemetry), &AtomicBool::new(false));
     Ok(json!({ "stopped": true }))
 }
 

@@ -1,8 +1,10 @@
 //! Bytes on their way, no faster than the platform wants.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use crate::TransportError;
 
 const PIECE: usize = 64 << 10;
 
@@ -34,21 +36,26 @@ impl<R: Read> Read for Slow<R> {
     }
 }
 
-/// Copies all, at most `most` bytes: more is an error.
-pub fn copy(from: impl Read, into: &mut dyn Write, most: u64) -> io::Result<u64> {
+/// Copies all, at most `most` bytes.
+///
+/// # Errors
+/// Refused if there are more; on the car if they cannot be written; else the network's.
+pub fn copy(from: impl Read, into: &mut dyn Write, most: u64) -> Result<u64, TransportError> {
     let mut from = from.take(most.saturating_add(1));
     let mut piece = vec![0; PIECE];
     let mut all = 0;
     loop {
-        let read = from.read(&mut piece)?;
-        if read == 0 {
-            return Ok(all);
-        }
+        let read = match from.read(&mut piece) {
+            Ok(0) => return Ok(all),
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(TransportError::Unreachable(error.to_string())),
+        };
         all += read as u64;
         if all > most {
-            return Err(io::Error::other("more bytes than a blob may have"));
+            return Err(TransportError::Refused("more bytes than a blob may have".into()));
         }
-        into.write_all(&piece[..read])?;
+        into.write_all(&piece[..read]).map_err(TransportError::on_the_car)?;
     }
 }
 

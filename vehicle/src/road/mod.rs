@@ -12,5 +12,5 @@ mod net;
 mod run;
 
 pub use key::{ASSERTION_TYPE, AUDIENCE, Key, KeyError, enrolment_message};
-pub use net::{Enrolment, Net, NetError, Road, SEQUENCE, SignIn, enrol};
+pub use net::{Enrolment, Net, NetError, Road, SEQUENCE, SignIn, UPLOAD_OFFSET, enrol};
 pub use run::{read_telemetry, run};

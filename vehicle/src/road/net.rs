@@ -1,9 +1,7 @@
 //! The platform over HTTPS.
 
-use std::fs::File;
 use std::io::{Read, Write};
-use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
@@ -16,10 +14,12 @@ use thiserror::Error;
 use super::copy::{Slow, copy};
 use super::key::{Key, KeyError};
 use crate::protocol::{Digest, Heartbeat, HeartbeatReply};
-use crate::{Transport, TransportError};
+use crate::{Made, Transport, TransportError};
 
 /// The header of a heartbeat that says its number in the session: each is taken once.
 pub const SEQUENCE: &str = "driveway-sequence";
+/// The header of an answer that says how many bytes of a blob have been stored.
+pub const UPLOAD_OFFSET: &str = "upload-offset";
 /// A blob has no more bytes than this.
 const MAX_BLOB: u64 = 64 << 20;
 /// Of what else the platform answers no more is read.
@@ -27,7 +27,9 @@ const MAX_ANSWER: u64 = 1 << 20;
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a heartbeat or a sign-in may take.
 const CALL: Duration = Duration::from_secs(10);
-/// How long a blob may take.
+/// How long nothing may come of a blob.
+const PIECE: Duration = Duration::from_secs(30);
+/// How long a blob may take on its way up.
 const TRANSFER: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Error)]
@@ -121,11 +123,13 @@ pub fn enrol(net: &Net, code: &str, key: &Key) -> Result<String, TransportError>
     Ok(json::<Enrolled>(answer.map_err(Refusal::plain)?)?.vehicle)
 }
 
-/// One car's way to the platform: signs in by itself, again when it must.
+/// One car's way to the platform: signs in by itself, again when it must. Cheap to clone; the session
+/// is shared.
+#[derive(Clone)]
 pub struct Road {
     net: Net,
-    key: Key,
-    state: Mutex<State>,
+    key: Arc<Key>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
@@ -138,7 +142,7 @@ struct State {
 
 impl Road {
     pub fn new(net: Net, key: Key) -> Self {
-        Self { net, key, state: Mutex::default() }
+        Self { net, key: Arc::new(key), state: Arc::default() }
     }
 
     /// The vehicle's id; signs in if need be.
@@ -184,40 +188,64 @@ impl Road {
         json(answer.map_err(Refusal::plain)?)
     }
 
-    /// Calls with the session's token; if that is not taken any more, once again with a new one.
     fn with_session(
         &self,
         call_with: impl Fn(&SignIn, u64) -> Result<Response, Refusal>,
     ) -> Result<(Response, SignIn), TransportError> {
-        let (session, sequence) = self.session()?;
+        self.refused_with_session(call_with).map_err(Refusal::plain)
+    }
+
+    /// Calls with the session's token; if that is not taken any more, once again with a new one.
+    fn refused_with_session(
+        &self,
+        call_with: impl Fn(&SignIn, u64) -> Result<Response, Refusal>,
+    ) -> Result<(Response, SignIn), Refusal> {
+        let (session, sequence) = self.session().map_err(Refusal::plainly)?;
         match call_with(&session, sequence) {
             Err(refusal) if refusal.signed_out => {
                 self.lock().session.take_if(|held| held.token == session.token);
-                let (session, sequence) = self.session()?;
-                let answer = call_with(&session, sequence).map_err(Refusal::plain)?;
-                Ok((answer, session))
+                let (session, sequence) = self.session().map_err(Refusal::plainly)?;
+                Ok((call_with(&session, sequence)?, session))
             }
-            answer => Ok((answer.map_err(Refusal::plain)?, session)),
+            answer => Ok((answer?, session)),
         }
     }
 
-    fn store(
-        &self,
-        digest: Digest,
-        body: impl Fn(u64) -> std::io::Result<Body>,
-    ) -> Result<Digest, TransportError> {
+    fn blob_url(&self, digest: &Digest) -> String {
+        self.net.url(&format!("/v1/vehicles/blobs/{}", digest.0))
+    }
+
+    /// How much of a blob the platform has, if a transfer of it was cut.
+    fn stored(&self, digest: &Digest) -> Result<u64, TransportError> {
+        let url = self.blob_url(digest);
+        let (answer, _) = self.with_session(|session, _| {
+            call(self.net.http.head(&url).bearer_auth(&session.token))
+        })?;
+        let offset = answer.headers().get(UPLOAD_OFFSET).and_then(|value| value.to_str().ok());
+        Ok(offset.and_then(|text| text.parse().ok()).unwrap_or(0))
+    }
+
+    /// Sends a blob without its first `from` bytes, which the platform has.
+    fn send(&self, made: &Made, from: u64) -> Result<Digest, Refusal> {
         #[derive(Deserialize)]
         struct Stored {
             digest: Digest,
         }
-        let url = self.net.url(&format!("/v1/vehicles/blobs/{}", digest.0));
-        let (answer, _) = self.with_session(|session, _| {
-            let body = body(session.bytes_per_s);
-            let body = body.map_err(|e| Refusal::plainly(TransportError::on_the_car(e)))?;
+        let url = self.blob_url(&made.digest);
+        let range = match made.size {
+            0 => "bytes */0".to_owned(),
+            size => format!("bytes {from}-{}/{size}", size - 1),
+        };
+        let put = |session: &SignIn, _| {
+            let body =
+                made.reader(from).map_err(|e| Refusal::plainly(TransportError::on_the_car(e)))?;
+            let body = Body::sized(Slow::new(body, session.bytes_per_s), made.size - from);
             let request = self.net.http.put(&url).timeout(TRANSFER).bearer_auth(&session.token);
-            call(request.header("content-type", "application/octet-stream").body(body))
-        })?;
-        Ok(json::<Stored>(answer)?.digest)
+            let request = request.header("content-type", "application/octet-stream");
+            call(request.header("content-range", &range).body(body))
+        };
+        let (answer, _) = self.refused_with_session(put)?;
+        Ok(json::<Stored>(answer).map_err(Refusal::plainly)?.digest)
     }
 }
 
@@ -233,36 +261,48 @@ impl Transport for Road {
 
     fn fetch_blob(&self, digest: &Digest) -> Result<Vec<u8>, TransportError> {
         let mut bytes = Vec::new();
-        self.fetch_blob_to(digest, &mut bytes)?;
+        self.fetch_blob_from(digest, 0, &mut bytes)?;
         Ok(bytes)
     }
 
     fn store_blob(&self, bytes: &[u8]) -> Result<Digest, TransportError> {
-        let bytes = bytes.to_vec();
-        let size = bytes.len() as u64;
-        self.store(Digest::of(&bytes), |per_s| {
-            let slow = Slow::new(std::io::Cursor::new(bytes.clone()), per_s);
-            Ok(Body::sized(slow, size))
-        })
+        self.store_made(&Made::of(bytes.to_vec(), Arc::default()))
     }
 
-    fn fetch_blob_to(&self, digest: &Digest, into: &mut dyn Write) -> Result<(), TransportError> {
-        let url = self.net.url(&format!("/v1/vehicles/blobs/{}", digest.0));
+    fn fetch_blob_from(
+        &self,
+        digest: &Digest,
+        from: u64,
+        into: &mut dyn Write,
+    ) -> Result<(), TransportError> {
+        let url = self.blob_url(digest);
         let (answer, session) = self.with_session(|session, _| {
-            call(self.net.http.get(&url).timeout(TRANSFER).bearer_auth(&session.token))
+            let request = self.net.http.get(&url).timeout(PIECE).bearer_auth(&session.token);
+            call(match from {
+                0 => request,
+                from => request.header("range", format!("bytes={from}-")),
+            })
         })?;
-        let copied = copy(Slow::new(answer, session.bytes_per_s), into, MAX_BLOB);
-        copied.map(drop).map_err(unreachable)
+        // Who does not know ranges sends all of it.
+        let skip = if answer.status() == StatusCode::PARTIAL_CONTENT { 0 } else { from };
+        let mut answer = Slow::new(answer, session.bytes_per_s);
+        copy(answer.by_ref().take(skip), &mut std::io::sink(), MAX_BLOB)?;
+        copy(answer, into, MAX_BLOB.saturating_sub(from)).map(drop)
     }
 
-    fn store_file(&self, path: &Path) -> Result<Digest, TransportError> {
-        let file = File::open(path).and_then(|mut file| Digest::of_reader(&mut file));
-        let digest = file.map_err(TransportError::on_the_car)?;
-        self.store(digest, |per_s| {
-            let file = File::open(path)?;
-            let size = file.metadata()?.len();
-            Ok(Body::sized(Slow::new(file, per_s), size))
-        })
+    fn store_made(&self, made: &Made) -> Result<Digest, TransportError> {
+        match self.send(made, self.stored(&made.digest)?.min(made.size)) {
+            // Another try has been there meanwhile, or what was there is gone.
+            Err(refusal) if refusal.wrong_offset => {
+                let from = self.stored(&made.digest)?.min(made.size);
+                self.send(made, from).map_err(Refusal::plain)
+            }
+            sent => sent.map_err(Refusal::plain),
+        }
+    }
+
+    fn aside(&self) -> Option<Arc<dyn Transport>> {
+        Some(Arc::new(self.clone()))
     }
 }
 
@@ -271,13 +311,15 @@ struct Refusal {
     error: TransportError,
     /// The token is not taken any more.
     signed_out: bool,
+    /// The platform has another part of the blob than was thought.
+    wrong_offset: bool,
     /// The platform's time, if the car's is wrong: milliseconds of Unix time.
     now_ms: Option<i64>,
 }
 
 impl Refusal {
     fn plainly(error: TransportError) -> Self {
-        Self { error, signed_out: false, now_ms: None }
+        Self { error, signed_out: false, wrong_offset: false, now_ms: None }
     }
 
     fn plain(self) -> TransportError {
@@ -312,7 +354,8 @@ fn call(request: RequestBuilder) -> Result<Response, Refusal> {
     let error = if later { TransportError::Unreachable(why) } else { TransportError::Refused(why) };
     let signed_out =
         matches!(problem.code.as_str(), "token_expired" | "token_invalid" | "stale_heartbeat");
-    Err(Refusal { error, signed_out, now_ms: problem.now_ms })
+    let wrong_offset = problem.code == "wrong_offset";
+    Err(Refusal { error, signed_out, wrong_offset, now_ms: problem.now_ms })
 }
 
 fn json<T: serde::de::DeserializeOwned>(answer: Response) -> Result<T, TransportError> {

@@ -4,7 +4,7 @@ use wasmtime::{Caller, Linker, Result};
 
 use super::host::{Host, burn, charge, memory, span};
 use crate::protocol::FailureCode;
-use crate::worker::{Input, Stop};
+use crate::worker::{Input, Stop, unread};
 
 const MODULE: &str = "driveway";
 
@@ -15,7 +15,7 @@ pub(super) fn add(linker: &mut Linker<Host>) -> Result<()> {
             Ok(len(&guest.data().input))
         })?
         .func_wrap(MODULE, "input_read", |guest: Caller<'_, Host>, off, ptr, n| {
-            read(guest, |host| &host.input, off, ptr, n)
+            read(guest, |host| &mut host.input, off, ptr, n)
         })?
         .func_wrap(MODULE, "output_write", output_write)?
         .func_wrap(MODULE, "progress", |mut guest: Caller<'_, Host>, fraction: f32| {
@@ -33,7 +33,7 @@ pub(super) fn add(linker: &mut Linker<Host>) -> Result<()> {
             Ok(len(&guest.data().resume))
         })?
         .func_wrap(MODULE, "resume_read", |guest: Caller<'_, Host>, off, ptr, n| {
-            read(guest, |host| &host.resume, off, ptr, n)
+            read(guest, |host| &mut host.resume, off, ptr, n)
         })?
         .func_wrap(MODULE, "log", log)?
         .func_wrap(MODULE, "metric", metric)?;
@@ -48,19 +48,20 @@ fn len(input: &Input) -> i32 {
 /// Copies from a source at `off` to the guest; the number of bytes copied, 0 past the end.
 fn read(
     mut guest: Caller<'_, Host>,
-    source: impl Fn(&Host) -> &Input,
+    source: impl Fn(&mut Host) -> &mut Input,
     off: i32,
     ptr: i32,
     n: i32,
 ) -> Result<i32> {
     charge(&mut guest, 0)?;
     let off = u64::from(off as u32);
-    let rest = source(guest.data()).len().saturating_sub(off);
+    let rest = source(guest.data_mut()).len().saturating_sub(off);
     let n = rest.min(u64::from(n as u32));
     burn(&mut guest, n)?;
     let memory = memory(&mut guest)?;
     let (data, host) = memory.data_and_store_mut(&mut guest);
-    let read = source(host).read_at(off, span(data, ptr, n as usize)?)?;
+    let into = span(data, ptr, n as usize)?;
+    let read = source(host).read_at(off, into).map_err(unread)?;
     Ok(read as i32)
 }
 

@@ -93,7 +93,7 @@ pub(crate) fn run(task: Task, prepared: Prepared, desk: &Arc<Desk>) -> Result<Fi
         },
     };
     if code == 0 {
-        store.data_mut().output.flush()?;
+        store.data_mut().output.finish()?;
         return Ok(Finish::Done);
     }
     let yielded = match entry {

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::{Caller, Engine, FuncType, Linker, Result, Val, ValType};
 
 use super::host::{Host, burn, charge, memory, span};
+use crate::worker::unread;
 
 const MODULE: &str = "wasi_snapshot_preview1";
 
@@ -294,7 +295,7 @@ fn read_at(
     let mut done = 0;
     for (ptr, len) in list {
         let into = span(data, ptr, len as usize)?;
-        done += host.input.read_at(from.saturating_add(done), into)? as u64;
+        done += host.input.read_at(from.saturating_add(done), into).map_err(unread)? as u64;
     }
     put(guest, read, &(done as u32).to_le_bytes())?;
     Ok((SUCCESS, done))

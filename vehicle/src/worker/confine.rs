@@ -4,6 +4,7 @@
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 
 use super::{Mode, Request, Runtime, SandboxReport};
+use crate::sealed::sealed_len;
 
 /// Native memory a worker needs besides the task's own.
 const BASE_BYTES: u64 = 128 << 20;
@@ -50,7 +51,7 @@ pub(super) fn limit(request: &Request, report: &mut SandboxReport) {
     let cpu = Rlimit { current: Some(cpu_s), maximum: Some(cpu_s + 1) };
     let written = match request.mode {
         Mode::Check => 0,
-        Mode::Run => limits.output_bytes,
+        Mode::Run => sealed_len(limits.output_bytes),
     };
     report.rlimits &= set(Resource::Data, data)
         && set(Resource::Fsize, written)

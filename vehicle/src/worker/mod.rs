@@ -20,6 +20,8 @@ use crate::frame::{
 };
 use crate::protocol::{FailureCode, Limits, Runtime};
 pub(crate) use desk::Desk;
+#[cfg(feature = "wasm")]
+pub(crate) use io::unread;
 pub(crate) use io::{Input, Output};
 
 /// One task as it came from the pool.
@@ -172,10 +174,11 @@ fn read_task(stdin: &mut impl Read) -> std::io::Result<Option<(Request, Task)>> 
     let compiled = part(Kind::Compiled, request.has_compiled)?;
     let bytes = part(Kind::Input, request.input_file.is_none())?;
     let input = match &request.input_file {
-        Some(path) => Input::open(path)?,
+        Some(path) => Input::open(path, request.input_key.as_ref())?,
         None => Input::Bytes(bytes.unwrap_or_default()),
     };
-    let output = Output::open(request.output_file.as_deref(), request.limits.output_bytes)?;
+    let to = request.output_file.as_ref().map(|to| (to.path.as_path(), &to.key));
+    let output = Output::open(to, request.limits.output_bytes)?;
     let seed = request.seed.clone();
     let checkpoint = part(Kind::Checkpoint, request.has_checkpoint)?;
     let limits = request.limits.clone();

@@ -69,14 +69,14 @@ pub(super) fn idle_reply(config: &Config, beat: &Heartbeat, own: bool) -> Heartb
     let stray = beat.attempt.as_ref().is_some_and(|it| !own || !it.state.is_terminal());
     HeartbeatReply {
         next_poll_ms: config.idle_poll_ms,
-        order: None,
         vacate: stray.then_some(VacateReason::NotYours),
+        ..HeartbeatReply::default()
     }
 }
 
 /// The answer to a car that waits and reports of nothing.
 pub(crate) fn waiting_reply(config: &Config) -> HeartbeatReply {
-    HeartbeatReply { next_poll_ms: config.idle_poll_ms, order: None, vacate: None }
+    HeartbeatReply { next_poll_ms: config.idle_poll_ms, ..HeartbeatReply::default() }
 }
 
 fn still_running(beat: &Heartbeat) -> bool {
@@ -176,8 +176,8 @@ impl World<'_> {
             }
             self.close_attempt(attempt, close)?;
         }
-        let mut reply =
-            HeartbeatReply { next_poll_ms: self.config.leased_poll_ms, order: None, vacate: None };
+        let next_poll_ms = self.config.leased_poll_ms;
+        let mut reply = HeartbeatReply { next_poll_ms, ..HeartbeatReply::default() };
         match plan.next {
             Next::Continue => {}
             Next::Refuse => reply.vacate = Some(VacateReason::NotYours),
@@ -289,6 +289,9 @@ impl World<'_> {
         let row = self.attempts.get(id)?;
         let task = self.tasks.get(row.task_id)?;
         let job = self.jobs.get(task.job_id)?;
+        let lease = self.leases.get(row.lease_id)?;
+        let left_us = lease.ends_at().map_or(0, |ends_at| ends_at.since(self.now)).max(0);
+        let car = self.cars.get(&lease.vehicle_id);
         let mut stages = self.stages.get(&job.id).into_iter().flatten();
         let (runtime, program) = match stages.find(|stage| stage.has(task.number)) {
             Some(stage) => (stage.runtime, &stage.program),
@@ -306,6 +309,9 @@ impl World<'_> {
                 deterministic: job.assurance != Assurance::None,
                 ..self.config.limits.clone()
             },
+            term_ms: left_us.unsigned_abs() / 1_000,
+            wifi_only: car.is_some_and(|car| car.row.rules.wifi_only),
+            program_key: None,
         })
     }
 }
