@@ -126,8 +126,8 @@ impl Format {
             Self::Beancount => ledger::export::beancount(tx, out)?,
             Self::Jsonl => ledger::export::jsonl(tx, out)?,
             Self::Xlsx => {
-                let (journal, all) = (report::find("journal")?, report::Question::default());
-                journal.write(tx, &all, report::Format::Xlsx, out)?;
+                let all = report::Question::default();
+                report::find("journal")?.write(tx, &all, report::Format::Xlsx, out)?;
             }
         }
         Ok(())
