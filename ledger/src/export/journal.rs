@@ -119,13 +119,11 @@ const PAGE: i64 = 500;
 type Times = (Timestamp, Timestamp, Day);
 type Head = (TransactionId, String, String, Times, (Option<String>, Option<TransactionId>));
 
-const HEAD: (
-    posting::id,
-    posting::kind,
-    posting::subject,
-    (posting::posted_at, posting::effective_at, posting::booked_on),
-    (posting::relation, posting::refers_to),
-) = (
+type TimeColumns = (posting::posted_at, posting::effective_at, posting::booked_on);
+type RelationColumns = (posting::relation, posting::refers_to);
+type HeadColumns = (posting::id, posting::kind, posting::subject, TimeColumns, RelationColumns);
+
+const HEAD: HeadColumns = (
     posting::id,
     posting::kind,
     posting::subject,
