@@ -252,7 +252,7 @@ impl<'a> Year<'a> {
 }
 
 fn in_credits(owner: usize) -> bool {
-    owner % 5 == 0
+    owner.is_multiple_of(5)
 }
 
 fn balance(tx: &mut Tx<'_>, code: Code, party: PartyId, asset: &str) -> Result<Amount> {

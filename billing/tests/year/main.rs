@@ -1,8 +1,8 @@
 //! A year of business, every month closed: what our reports say is what hledger, beancount and
 //! openpyxl find, to the micro-unit, and SQLite and PostgreSQL give the same bytes.
 //!
-//! 200 customers, 500 owners, 6,000 leases; `DRIVEWAY_TEST_YEAR` says how many there are instead, and
-//! `DRIVEWAY_TEST_LONG` makes them 50,000.
+//! 200 customers, 500 owners, 50,000 leases; `DRIVEWAY_TEST_YEAR` says how many there are instead, and
+//! `DRIVEWAY_TEST_LONG` makes them ten times as many.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../common/report.rs"]
@@ -24,7 +24,7 @@ use store::{Amount, Day, Store};
 fn leases() -> usize {
     let named = std::env::var("DRIVEWAY_TEST_YEAR").ok().and_then(|text| text.parse().ok());
     let long = std::env::var_os("DRIVEWAY_TEST_LONG").is_some();
-    named.unwrap_or(if long { 50_000 } else { 6_000 })
+    named.unwrap_or(if long { 500_000 } else { 50_000 })
 }
 
 #[test]
