@@ -16,6 +16,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use scheduler::Desk;
 use store::Store;
+use store::seal::Seal;
 use utoipa_actix_web::AppExt;
 use utoipa_swagger_ui::SwaggerUi;
 use vehicle::{WorkerConfig, WorkerPool};
@@ -57,6 +58,7 @@ pub fn start_on(store: Store, config: &Config) -> anyhow::Result<Running> {
         store: store.clone(),
         blobs: blobs.clone(),
         tokens: TokenKey::load(&store, config.token_lifetime)?,
+        seal: Seal::load(&store)?,
         cars: Cars::load(&store)?,
         scheduler: config.scheduler.clone(),
         desk: desk.clone(),
