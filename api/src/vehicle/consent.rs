@@ -175,7 +175,7 @@ impl FromRequest for Given {
     }
 }
 
-type Path = web::Path<(VehicleId, String, String)>;
+type Consented = (VehicleId, String, String);
 
 /// Consent to a purpose
 ///
@@ -191,7 +191,7 @@ type Path = web::Path<(VehicleId, String, String)>;
         (status = 409, description = "`wrong_state`: the car has left or leaves.", body = crate::problem::ProblemBody,
             content_type = "application/problem+json")))]
 #[put("/v1/vehicles/{id}/consents/{purpose}/{data_class}")]
-pub async fn give(app: App, owner: Owner, path: Path, given: Given) -> Result<HttpResponse> {
+pub async fn give(app: App, owner: Owner, path: web::Path<Consented>, given: Given) -> Result<HttpResponse> {
     let party = owner.party;
     let (id, what) = consent_of(path.into_inner())?;
     let car = app
@@ -215,7 +215,7 @@ pub async fn give(app: App, owner: Owner, path: Path, given: Given) -> Result<Ht
     ),
     responses((status = 200, description = "The car.", body = Vehicle)))]
 #[delete("/v1/vehicles/{id}/consents/{purpose}/{data_class}")]
-pub async fn withdraw(app: App, owner: Owner, path: Path) -> Result<HttpResponse> {
+pub async fn withdraw(app: App, owner: Owner, path: web::Path<Consented>) -> Result<HttpResponse> {
     let party = owner.party;
     let (id, (purpose, data_class)) = consent_of(path.into_inner())?;
     let car = app

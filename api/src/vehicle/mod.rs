@@ -12,7 +12,7 @@ mod sharing;
 
 use ::store::VehicleId;
 use ::vehicle::road::SEQUENCE;
-use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, put, web};
+use actix_web::{HttpRequest, HttpResponse, get, patch, post, web};
 use rand::RngCore;
 use scheduler::fleet;
 use sha2::{Digest, Sha256};
