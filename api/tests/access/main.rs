@@ -6,5 +6,6 @@ mod client;
 mod identity;
 mod money;
 mod proof;
+mod reports;
 mod roles;
 mod undo;
