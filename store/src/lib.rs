@@ -29,7 +29,7 @@ pub use day::{Day, Month};
 pub use error::{Error, Result};
 pub use id::{
     AccountId, AttemptId, BankFileId, BidId, ClearingId, ConsentId, DepositId, HoldEventId, HoldId,
-    Id, IdSource, JobId, Kind, LeaseId, MailId, NodeId, PartyId, PayoutId, PeriodEventId, RequestId,
-    TaskId, TransactionId, VehicleId, kind,
+    Id, IdSource, JobId, Kind, LeaseId, MailId, NodeId, PartyId, PayoutId, PeriodEventId,
+    RequestId, TaskId, TransactionId, VehicleId, kind,
 };
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

@@ -72,7 +72,8 @@ impl Seal {
     /// # Errors
     /// [`Error::Corrupt`] if the library fails, which it does not.
     pub fn seal(&self, what: &str, plain: &[u8]) -> Result<Vec<u8>> {
-        let (number, key) = self.0.keys.last().ok_or_else(|| Error::Corrupt("no data key".into()))?;
+        let (number, key) =
+            self.0.keys.last().ok_or_else(|| Error::Corrupt("no data key".into()))?;
         let mut bytes = plain.to_vec();
         let nonce = key.seal_in_place_append_tag(Aad::from(what), &mut bytes).map_err(broken)?;
         let mut sealed = Vec::with_capacity(4 + NONCE + bytes.len());

@@ -90,9 +90,9 @@ pub struct Asked {
 }
 
 fn asked(law: &Law, receipts: &[ConsentRow]) -> Vec<Asked> {
-    let pairs = Purpose::ALL.iter().flat_map(|purpose| {
-        DataClass::ALL.iter().map(move |class| (*purpose, *class))
-    });
+    let pairs = Purpose::ALL
+        .iter()
+        .flat_map(|purpose| DataClass::ALL.iter().map(move |class| (*purpose, *class)));
     let asked = pairs.filter_map(|(purpose, class)| {
         Some(Asked {
             purpose: purpose.as_str(),
@@ -191,7 +191,12 @@ type Consented = (VehicleId, String, String);
         (status = 409, description = "`wrong_state`: the car has left or leaves.", body = crate::problem::ProblemBody,
             content_type = "application/problem+json")))]
 #[put("/v1/vehicles/{id}/consents/{purpose}/{data_class}")]
-pub async fn give(app: App, owner: Owner, path: web::Path<Consented>, given: Given) -> Result<HttpResponse> {
+pub async fn give(
+    app: App,
+    owner: Owner,
+    path: web::Path<Consented>,
+    given: Given,
+) -> Result<HttpResponse> {
     let party = owner.party;
     let (id, what) = consent_of(path.into_inner())?;
     let car = app
@@ -250,7 +255,8 @@ fn car_of(seal: &Seal, token: &str) -> Option<VehicleId> {
     let id = VehicleId::from_bytes(bytes.get(..16)?.try_into().ok()?);
     let expected = sign(seal, id);
     // Of fixed length, so that the time it takes tells nothing.
-    let same = aws_lc_rs::constant_time::verify_slices_are_equal(expected.as_bytes(), token.as_bytes());
+    let same =
+        aws_lc_rs::constant_time::verify_slices_are_equal(expected.as_bytes(), token.as_bytes());
     same.ok().map(|()| id)
 }
 

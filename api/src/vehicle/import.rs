@@ -101,7 +101,9 @@ async fn read(request: &HttpRequest, payload: web::Payload) -> Result<String> {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
     if !kind.trim().eq_ignore_ascii_case("text/csv") {
-        return Err(Problem::new(Code::UnsupportedMediaType).detail("Send `Content-Type: text/csv`."));
+        return Err(
+            Problem::new(Code::UnsupportedMediaType).detail("Send `Content-Type: text/csv`.")
+        );
     }
     let bytes = payload.to_bytes_limited(MAX_JSON).await;
     let bytes = bytes.map_err(|_| Problem::new(Code::BodyTooLarge))?;
@@ -223,11 +225,9 @@ fn add(tx: &mut Tx<'_>, owner: PartyId, cars: &[Meant]) -> Result<Imported> {
     let (mut vehicles, mut faults) = (Vec::with_capacity(cars.len()), Vec::new());
     for car in cars {
         match add_one(tx, owner, car) {
-            Ok(id) => vehicles.push(ImportedVehicle {
-                line: car.line,
-                id,
-                vin: car.vin.masked.clone(),
-            }),
+            Ok(id) => {
+                vehicles.push(ImportedVehicle { line: car.line, id, vin: car.vin.masked.clone() })
+            }
             Err(scheduler::Error::Invalid { pointer, why }) => {
                 faults.push((car.line, column(pointer), why));
             }

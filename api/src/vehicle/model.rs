@@ -130,7 +130,8 @@ impl NewVehicle {
             let why = "17 letters and digits, of which none is I, O or Q";
             Problem::new(Code::InvalidBody).at("/vin", why)
         };
-        let vin = self.vin.as_deref().map(|text| Vin::parse(text).ok_or_else(no_vin)).transpose()?;
+        let vin =
+            self.vin.as_deref().map(|text| Vin::parse(text).ok_or_else(no_vin)).transpose()?;
         let vin = vin.map(|vin| seal_vin(seal, &vin)).transpose()?;
         let battery = self.battery.map(|battery| scheduler::fleet::Battery {
             chemistry: battery.chemistry,

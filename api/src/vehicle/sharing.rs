@@ -118,9 +118,8 @@ pub async fn share(
     body: Body<NewCode>,
 ) -> Result<HttpResponse> {
     let party = owner.party;
-    let share = Share::parse(&body.value.r#for).ok_or_else(|| {
-        Problem::new(Code::InvalidBody).at("/for", "`driver` or `transfer`")
-    })?;
+    let share = Share::parse(&body.value.r#for)
+        .ok_or_else(|| Problem::new(Code::InvalidBody).at("/for", "`driver` or `transfer`"))?;
     let code = new_code();
     let hash = Sha256::digest(&code).into();
     let expires_at = app.store.now().plus_s(CODE_S);

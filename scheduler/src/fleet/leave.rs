@@ -71,10 +71,8 @@ pub(super) fn begin(tx: &mut Tx<'_>, id: VehicleId, why: Leaving) -> Result<()> 
 
 /// Cars that leave and have no lease any more, by id.
 pub fn ready_to_leave(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<VehicleId>> {
-    let at_work = lease::table
-        .filter(lease::vehicle_id.eq(vehicle::id))
-        .filter(is_live())
-        .select(lease::id);
+    let at_work =
+        lease::table.filter(lease::vehicle_id.eq(vehicle::id)).filter(is_live()).select(lease::id);
     Ok(vehicle::table
         .filter(vehicle::leaving.is_not_null())
         .filter(vehicle::left_at.is_null())

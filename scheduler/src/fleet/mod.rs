@@ -19,13 +19,13 @@ pub use consent::{
 pub(crate) use consent::{Live, load_permits, open_now};
 
 pub use eligibility::{AWAKE_W, Circumstances, Eligibility, Ineligible, judge, parked};
+pub use leave::{Leaving, finish_leaving, leave_all, ready_to_leave, retire};
 pub use policy::{
     LocalTime, Policy, Preset, Range, ReadyBy, Rules, Span, TimeOfDay, Week, check_rules,
 };
 pub(crate) use presence::{Presence, Word, load_presence, load_words, store_words};
-pub use leave::{Leaving, finish_leaving, leave_all, ready_to_leave, retire};
 pub use share::{
-    Accepted, MAX_DRIVERS, Share, accept_code, drivers, driven, driving, give_code, pause,
+    Accepted, MAX_DRIVERS, Share, accept_code, driven, drivers, driving, give_code, pause,
     remove_driver,
 };
 pub use store::{Battery, NewVehicle, VehicleRow, VehicleView};

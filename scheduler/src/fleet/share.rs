@@ -157,10 +157,7 @@ fn transfer(
         pay_in: crate::PayIn::Cash,
     };
     let is = super::enrol(tx, party, &new, no_token)?;
-    let battery = (
-        vehicle::chemistry.eq(car.chemistry),
-        vehicle::battery_wh.eq(car.battery_wh),
-    );
+    let battery = (vehicle::chemistry.eq(car.chemistry), vehicle::battery_wh.eq(car.battery_wh));
     diesel::update(vehicle::table.find(is)).set(battery).execute(tx.conn)?;
     begin(tx, car.id, Leaving::Transferred)?;
     hand_on(tx, car.id, is)?;

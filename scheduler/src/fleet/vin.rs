@@ -79,7 +79,10 @@ pub(super) fn check(tx: &mut Tx<'_>, region: &str, vin: &SealedVin) -> Result<()
         .get_result(tx.conn)?;
     match taken {
         0 => Ok(()),
-        _ => Err(Error::invalid("/vin", "another car here has it: it must be handed over or retired")),
+        _ => Err(Error::invalid(
+            "/vin",
+            "another car here has it: it must be handed over or retired",
+        )),
     }
 }
 
@@ -101,10 +104,7 @@ pub(super) fn masked(tx: &mut Tx<'_>, car: VehicleId) -> Result<Option<String>> 
 }
 
 /// The sealed numbers of an owner's cars.
-pub fn sealed_vins(
-    tx: &mut Tx<'_>,
-    owner: store::PartyId,
-) -> Result<Vec<(VehicleId, Vec<u8>)>> {
+pub fn sealed_vins(tx: &mut Tx<'_>, owner: store::PartyId) -> Result<Vec<(VehicleId, Vec<u8>)>> {
     Ok(vehicle_vin::table
         .inner_join(vehicle::table.on(vehicle::id.eq(vehicle_vin::vehicle_id)))
         .filter(vehicle::owner_id.eq(owner))
@@ -136,9 +136,15 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_none_and_a_number_is_shown_masked() {
-        for text in ["", "1M8GDM9AXKP04278", "1M8GDM9AXKP0427889", "IM8GDM9AXKP042788",
-            "1M8GDM9AXKPO42788", "1M8GDM9AXKQ042788", "1M8GDM9AXKP04278\u{e9}"]
-        {
+        for text in [
+            "",
+            "1M8GDM9AXKP04278",
+            "1M8GDM9AXKP0427889",
+            "IM8GDM9AXKP042788",
+            "1M8GDM9AXKPO42788",
+            "1M8GDM9AXKQ042788",
+            "1M8GDM9AXKP04278\u{e9}",
+        ] {
             assert!(Vin::parse(text).is_none(), "{text}");
         }
         let vin = Vin::parse(" 1m8gdm9axkp042788 ").unwrap();

@@ -55,7 +55,8 @@ pub const LAWS: [Law; 3] = [
 /// The profile of a jurisdiction, such as `US-CA`.
 pub fn law_of(jurisdiction: &str) -> &'static Law {
     let within = |begin: &str| {
-        jurisdiction == begin || jurisdiction.strip_prefix(begin).is_some_and(|it| it.starts_with('-'))
+        jurisdiction == begin
+            || jurisdiction.strip_prefix(begin).is_some_and(|it| it.starts_with('-'))
     };
     let named = |law: &&Law| law.jurisdictions.iter().any(|begin| within(begin));
     LAWS.iter().find(named).unwrap_or(&LAWS[2])

@@ -203,11 +203,9 @@ fn end(tx: &mut Tx<'_>, id: ConsentId, by: Withdrawal) -> Result<()> {
 
 /// Withdraws every consent for a car; answers how many stood.
 pub fn withdraw_all(tx: &mut Tx<'_>, id: VehicleId, by: Withdrawal) -> Result<usize> {
-    let live = consent::table
-        .filter(consent::vehicle_id.eq(id))
-        .filter(consent::withdrawn_at.is_null());
-    let ended =
-        (consent::withdrawn_at.eq(Some(tx.now)), consent::withdrawn_by.eq(Some(by.text())));
+    let live =
+        consent::table.filter(consent::vehicle_id.eq(id)).filter(consent::withdrawn_at.is_null());
+    let ended = (consent::withdrawn_at.eq(Some(tx.now)), consent::withdrawn_by.eq(Some(by.text())));
     Ok(diesel::update(live).set(ended).execute(tx.conn)?)
 }
 
