@@ -30,6 +30,7 @@ pub mod http;
 pub mod idempotency;
 pub mod identity;
 pub mod job;
+pub mod keeper;
 pub mod keys;
 pub mod mail;
 pub mod market;

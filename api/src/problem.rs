@@ -66,6 +66,7 @@ codes! {
     RangeNotSatisfiable "range_not_satisfiable" 416 "There are not so many bytes" "Ask for a range that begins before the end.";
     UnsupportedMediaType "unsupported_media_type" 415 "The body's media type is not taken here" "Send `Content-Type: application/json`.";
     InvalidBody "invalid_body" 422 "A field is not valid" "Correct the fields that `errors` points at.";
+    CodeWrong "code_wrong" 422 "The code is not good" "It is wrong, used, or too old: ask whoever gave it for a new one.";
     IdempotencyKeyReused "idempotency_key_reused" 422 "This Idempotency-Key was used for another request" "Send a new key with new work; retry only with the same body. `errors` points at what differs.";
     AmountNotPositive "amount_not_positive" 422 "The amount is not above zero" "Name an amount above zero.";
     AmountOutOfRange "amount_out_of_range" 422 "The amount is out of range" "Name a smaller amount.";
@@ -291,6 +292,7 @@ impl From<scheduler::Error> for Problem {
             E::BudgetAboveWallet { available, needed } => Self::new(Code::InsufficientFunds)
                 .detail(format!("The budget is {needed}, the wallet has {available} available."))
                 .at("/bid/budget", "above the wallet"),
+            E::WrongState(why) => Self::new(Code::WrongState).detail(why),
             E::JobEnded => Self::new(Code::WrongState).detail("The job has ended."),
             E::Banned(reason) => Self::new(Code::Banned).detail(reason),
             E::NotLeader | E::Busy => Self::new(Code::Unavailable),

@@ -53,6 +53,7 @@ kinds! {
     Party PartyId "party";
     Payout PayoutId "po";
     PeriodEvent PeriodEventId "period";
+    Request RequestId "request";
     Task TaskId "task";
     Transaction TransactionId "tx";
     Vehicle VehicleId "vehicle";

@@ -415,6 +415,11 @@ table! {
         created_at -> BigInt,
         available_until -> Nullable<BigInt>,
         rules -> Text,
+        chemistry -> Nullable<Text>,
+        battery_wh -> Nullable<Integer>,
+        paused_at -> Nullable<BigInt>,
+        leaving -> Nullable<Text>,
+        left_at -> Nullable<BigInt>,
     }
 }
 
@@ -427,6 +432,10 @@ table! {
         text_version -> Text,
         given_at -> BigInt,
         withdrawn_at -> Nullable<BigInt>,
+        law -> Text,
+        device -> Nullable<Text>,
+        hours -> Nullable<Text>,
+        withdrawn_by -> Nullable<Text>,
     }
 }
 
@@ -767,6 +776,53 @@ table! {
     }
 }
 
+table! {
+    data_key (number) {
+        number -> Integer,
+        secret -> Binary,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    vehicle_vin (vehicle_id) {
+        vehicle_id -> Binary,
+        digest -> Binary,
+        sealed -> Binary,
+        masked -> Text,
+    }
+}
+
+table! {
+    vehicle_code (code_hash) {
+        code_hash -> Binary,
+        vehicle_id -> Binary,
+        kind -> Text,
+        expires_at -> BigInt,
+    }
+}
+
+table! {
+    vehicle_driver (vehicle_id, party_id) {
+        vehicle_id -> Binary,
+        party_id -> Binary,
+        since -> BigInt,
+    }
+}
+
+table! {
+    personal_request (id) {
+        id -> Binary,
+        party_id -> Binary,
+        kind -> Text,
+        state -> Text,
+        asked_at -> BigInt,
+        done_at -> Nullable<BigInt>,
+        expires_at -> Nullable<BigInt>,
+        sealed -> Nullable<Binary>,
+    }
+}
+
 allow_tables_to_appear_in_same_query!(
     account,
     approval,
@@ -790,6 +846,7 @@ allow_tables_to_appear_in_same_query!(
     clearing_record,
     consent,
     conversion_record,
+    data_key,
     day_balance,
     deposit,
     entry,
@@ -814,6 +871,7 @@ allow_tables_to_appear_in_same_query!(
     payout_account,
     period,
     period_event,
+    personal_request,
     presence,
     program_check,
     region,
@@ -828,5 +886,8 @@ allow_tables_to_appear_in_same_query!(
     unplaced_fill,
     vehicle,
     vehicle_assertion,
+    vehicle_code,
+    vehicle_driver,
     vehicle_key,
+    vehicle_vin,
 );

@@ -8,6 +8,7 @@ mod explain;
 mod jobs;
 mod mail;
 mod market;
+mod owners;
 mod policy;
 mod refusals;
 mod replay;
