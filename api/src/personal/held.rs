@@ -87,12 +87,14 @@ impl Held {
         let (table, whose) = (self.table, self.condition(tx, party));
         let lines: Vec<Line> = match &mut *tx.conn {
             AnyConnection::Postgres(conn) => {
-                let sql = format!("SELECT row_to_json(t)::text AS line FROM {table} t WHERE {whose}");
+                let sql =
+                    format!("SELECT row_to_json(t)::text AS line FROM {table} t WHERE {whose}");
                 diesel::sql_query(sql).load(conn)?
             }
             AnyConnection::Sqlite(conn) => {
                 let columns = sqlite_columns(conn, table)?;
-                let sql = format!("SELECT json_object({columns}) AS line FROM {table} WHERE {whose}");
+                let sql =
+                    format!("SELECT json_object({columns}) AS line FROM {table} WHERE {whose}");
                 diesel::sql_query(sql).load(conn)?
             }
         };

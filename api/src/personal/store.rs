@@ -1,6 +1,6 @@
 //! Rows of what people asked to be done with their data.
 
-use ::store::schema::{balance, account, party_profile, payout, personal_request};
+use ::store::schema::{account, balance, party_profile, payout, personal_request};
 use ::store::{Amount, PartyId, RequestId, Timestamp, Tx};
 use diesel::prelude::*;
 use ledger::Code as Account;
@@ -70,11 +70,7 @@ pub fn pending(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Request>> {
 }
 
 /// It is done: with a copy that lasts until a moment, or with nothing. False if somebody was faster.
-pub fn finish(
-    tx: &mut Tx<'_>,
-    id: RequestId,
-    copy: Option<(Vec<u8>, Timestamp)>,
-) -> Result<bool> {
+pub fn finish(tx: &mut Tx<'_>, id: RequestId, copy: Option<(Vec<u8>, Timestamp)>) -> Result<bool> {
     let (sealed, expires_at) = copy.unzip();
     let row = personal_request::table.find(id).filter(personal_request::state.eq("pending"));
     let done = diesel::update(row)

@@ -36,7 +36,9 @@ pub struct Activity {
     /// What wear of the battery it cost at most: as if all of that came from the battery; nothing
     /// for a car that works on the charger only.
     wear_at_most: Money,
-    #[schema(example = "Computed simulations with data that was made up, for 12 minutes and 3 seconds. It earned 0.018075 USD.")]
+    #[schema(
+        example = "Computed simulations with data that was made up, for 12 minutes and 3 seconds. It earned 0.018075 USD."
+    )]
     text: String,
 }
 
@@ -115,8 +117,20 @@ fn duration(us: i64) -> String {
 /// As CSV: one line for each lease.
 pub fn csv(rows: &[Activity]) -> Result<String> {
     let mut out = csv::Writer::from_writer(Vec::new());
-    let head = ["lease", "from", "to", "purpose", "data_class", "billed_s", "earned", "currency",
-        "credits", "energy_wh", "wear_at_most", "text"];
+    let head = [
+        "lease",
+        "from",
+        "to",
+        "purpose",
+        "data_class",
+        "billed_s",
+        "earned",
+        "currency",
+        "credits",
+        "energy_wh",
+        "wear_at_most",
+        "text",
+    ];
     out.write_record(head).map_err(Problem::internal)?;
     let at = |moment: Option<Timestamp>| moment.map_or(String::new(), |at| at.to_string());
     for row in rows {

@@ -27,7 +27,7 @@ use crate::pagination::{Page, PageQuery};
 use crate::problem::{Problem, ProblemBody, Result};
 pub use activity::{Activity, csv as activity_csv};
 pub use cars::{Cars, SignedIn};
-pub use model::{VIN, AddedVehicle, NewVehicle, PolicyChange, Vehicle};
+pub use model::{AddedVehicle, NewVehicle, PolicyChange, VIN, Vehicle};
 
 pub fn configure(routes: &mut ServiceConfig<'_>) {
     routes.service(heartbeat).service(add).service(list).service(show).service(change);

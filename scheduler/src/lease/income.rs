@@ -207,12 +207,12 @@ pub fn income_days(
 /// Adds a settled lease to its day.
 fn fold_income(days: &mut Days, one: &Income) -> Result<()> {
     let Some(settled_at) = one.settled_at else { return Ok(()) };
-    let day = days
-        .entry((settled_at.date(), one.vehicle, one.money.asset.clone()))
-        .or_insert_with(|| DayIncome {
+    let day = days.entry((settled_at.date(), one.vehicle, one.money.asset.clone())).or_insert_with(
+        || DayIncome {
             money: Money { asset: one.money.asset.clone(), ..Money::default() },
             ..DayIncome::default()
-        });
+        },
+    );
     let overflow = || Error::corrupt("a day's income overflows");
     let add = |sum: &mut Amount, part: Amount| {
         *sum = sum.checked_add(part).ok_or_else(overflow)?;
