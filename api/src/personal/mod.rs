@@ -169,8 +169,8 @@ pub fn step(state: &Store, seal: &Seal) -> Result<()> {
             _ => erase(state, &request)?,
         }
     }
-    if state.read(|tx| store::any_expired(tx))? {
-        state.write(|tx| store::expire(tx))?;
+    if state.read(store::any_expired)? {
+        state.write(store::expire)?;
     }
     Ok(())
 }
