@@ -1,5 +1,5 @@
 //! What is done for owners in the background, from rows, by whichever process comes first: cars that
-//! leave once their last lease has ended.
+//! leave once their last lease has ended, copies of personal data, erasures.
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use scheduler::fleet;
 use store::Store;
+use store::seal::Seal;
 
+use crate::personal;
 use crate::problem::Result;
 
 const POLL: Duration = Duration::from_millis(500);
@@ -45,12 +47,14 @@ impl Keeper {
 /// What it works with.
 pub struct Work {
     pub store: Store,
+    pub seal: Seal,
 }
 
 impl Work {
     /// Does what is due.
     pub fn step(&self) -> Result<()> {
-        self.see_off()
+        self.see_off()?;
+        personal::step(&self.store, &self.seal)
     }
 
     fn see_off(&self) -> Result<()> {

@@ -38,6 +38,7 @@ pub mod money;
 pub mod openapi;
 pub mod pagination;
 pub mod payout;
+pub mod personal;
 pub mod problem;
 pub mod proof;
 pub mod reports;

@@ -37,6 +37,7 @@ pub fn routes(routes: &mut ServiceConfig<'_>) {
     crate::job::configure(routes);
     crate::vehicle::configure(routes);
     crate::earnings::configure(routes);
+    crate::personal::configure(routes);
     crate::payout::configure(routes);
     crate::market::configure(routes);
     crate::ban::configure(routes);

@@ -49,6 +49,7 @@ codes! {
     WrongCredentials "wrong_credentials" 401 "Wrong e-mail address or password" "Check both; they are not told apart on purpose.";
     WrongRole "wrong_role" 403 "Your role may not do this" "Use an account of the role that the documentation names.";
     ApprovalNeeded "approval_needed" 403 "It takes another person" "Propose it at /v1/approvals; another person of your role approves it.";
+    NotAllowedHere "not_allowed_here" 403 "The law of the place does not allow it" "Where your cars park, credits cannot be changed into money; spend them, or take cash from now on.";
     Banned "banned" 403 "The program or the account is banned" "`detail` says why; write to the operator if you think it is wrong.";
     TestDepositsDisabled "test_deposits_disabled" 403 "Test deposits are switched off" "Use a bank transfer, or start the server with --allow-test-deposits.";
     NotFound "not_found" 404 "There is no such thing" "Check the id; you only see what is yours.";

@@ -55,12 +55,13 @@ pub fn start(config: &Config) -> anyhow::Result<Running> {
 /// Starts on a database that is open already, with its clock.
 pub fn start_on(store: Store, config: &Config) -> anyhow::Result<Running> {
     let blobs = Blobs::with_rows(&config.data.data.join("blobs"), store.clone())?;
+    let seal = Seal::load(&store)?;
     let desk = Desk::new(store.clone(), config.scheduler.clone());
     let state = web::Data::new(AppState {
         store: store.clone(),
         blobs: blobs.clone(),
         tokens: TokenKey::load(&store, config.token_lifetime)?,
-        seal: Seal::load(&store)?,
+        seal: seal.clone(),
         cars: Cars::load(&store)?,
         scheduler: config.scheduler.clone(),
         desk: desk.clone(),
@@ -75,7 +76,7 @@ pub fn start_on(store: Store, config: &Config) -> anyhow::Result<Running> {
     let from = config.mail_from.parse().context("the sender's address")?;
     let (addr, handle, http) = listen(state, config)?;
     let mailer = Mailer::start(store.clone(), transport, from)?;
-    let keeper = Keeper::start(Work { store: store.clone() })?;
+    let keeper = Keeper::start(Work { store: store.clone(), seal })?;
     let tls = config.tls_cert.is_some();
     Ok(Running { addr, store, desk, blobs, tls, handle, http, mailer, keeper })
 }

@@ -1,5 +1,6 @@
 //! Cars: what owners say of them, and what they say themselves.
 
+mod activity;
 mod blobs;
 mod cars;
 mod consent;
@@ -24,12 +25,13 @@ use crate::body::Body;
 use crate::idempotency::IdempotencyKey;
 use crate::pagination::{Page, PageQuery};
 use crate::problem::{Problem, ProblemBody, Result};
+pub use activity::{Activity, csv as activity_csv};
 pub use cars::{Cars, SignedIn};
-pub use model::{AddedVehicle, NewVehicle, PolicyChange, Vehicle};
+pub use model::{AddedVehicle, NewVehicle, PolicyChange, VIN, Vehicle};
 
 pub fn configure(routes: &mut ServiceConfig<'_>) {
     routes.service(heartbeat).service(add).service(list).service(show).service(change);
-    routes.service(import::import).service(offer::show_market);
+    routes.service(import::import).service(offer::show_market).service(activity::list);
     routes.service(consent::list).service(consent::give).service(consent::withdraw);
     routes.service(consent::ask_opt_out).service(consent::opt_out);
     routes.service(sharing::pause).service(sharing::resume).service(sharing::retire);

@@ -9,6 +9,7 @@ mod jobs;
 mod mail;
 mod market;
 mod owners;
+mod personal;
 mod policy;
 mod refusals;
 mod replay;

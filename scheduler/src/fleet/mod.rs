@@ -1,6 +1,7 @@
 //! Vehicles: what their owners let them do, and how they are.
 
 mod consent;
+mod cost;
 mod eligibility;
 pub mod key;
 mod leave;
@@ -14,10 +15,11 @@ mod vin;
 
 pub use consent::{
     CONSENT_TEXT, ConsentRow, Hours, LAWS, Law, Terms, Withdrawal, give_consent, give_consent_as,
-    law_for, law_of, opt_out, withdraw_all, withdraw_consent,
+    law_for, law_of, laws_of, opt_out, withdraw_all, withdraw_consent,
 };
 pub(crate) use consent::{Live, load_permits, open_now};
 
+pub use cost::wear_per_kwh;
 pub use eligibility::{AWAKE_W, Circumstances, Eligibility, Ineligible, judge, parked};
 pub use leave::{Leaving, finish_leaving, leave_all, ready_to_leave, retire};
 pub use policy::{

@@ -43,7 +43,8 @@ pub const LAWS: [Law; 3] = [
         name: "EU",
         jurisdictions: &["EU", "AT", "BE", "DE", "ES", "FR", "IT", "NL", "PL", "SE"],
         vin_check_digit: false,
-        cash_out: true,
+        // What can be redeemed may be electronic money (Directive 2009/110/EC): not without a licence.
+        cash_out: false,
         transfer: false,
         notice: "Your consent is the ground on which your car is used: GDPR Article 6(1)(a), ePrivacy \
             Directive Article 5(3) for what is stored in it, Data Act Article 4(13) for what it tells \

@@ -7,7 +7,7 @@ mod live;
 pub use law::{CONSENT_TEXT, LAWS, Law, law_of};
 pub(crate) use live::{Live, load_permits, open_now};
 
-use ::store::schema::{consent, region};
+use ::store::schema::{consent, region, vehicle};
 use ::store::{ConsentId, PartyId, Timestamp, Tx, VehicleId};
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
@@ -255,4 +255,15 @@ pub(super) fn law_in(tx: &mut Tx<'_>, region: &str) -> Result<&'static Law> {
     let jurisdiction: String =
         region::table.find(region).select(region::jurisdiction).first(tx.conn)?;
     Ok(law_of(&jurisdiction))
+}
+
+/// The laws of all regions in which an owner's cars park or parked.
+pub fn laws_of(tx: &mut Tx<'_>, owner: PartyId) -> Result<Vec<&'static Law>> {
+    let jurisdictions: Vec<String> = vehicle::table
+        .inner_join(region::table.on(region::id.eq(vehicle::region_id)))
+        .filter(vehicle::owner_id.eq(owner))
+        .select(region::jurisdiction)
+        .distinct()
+        .load(tx.conn)?;
+    Ok(jurisdictions.iter().map(|name| law_of(name)).collect())
 }
