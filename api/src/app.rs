@@ -1,6 +1,7 @@
 //! What handlers share.
 
 use actix_web::web;
+use store::seal::Seal;
 use store::{Store, Tx};
 
 use crate::blobs::Blobs;
@@ -15,6 +16,8 @@ pub struct AppState {
     pub store: Store,
     pub blobs: Blobs,
     pub tokens: TokenKey,
+    /// Of personal data at rest.
+    pub seal: Seal,
     /// Cars that are signed in.
     pub cars: Cars,
     pub scheduler: scheduler::Config,

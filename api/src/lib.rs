@@ -13,6 +13,7 @@
 #![deny(clippy::float_arithmetic)]
 
 pub mod app;
+mod approval;
 pub mod auth;
 pub mod ban;
 pub mod blobs;
@@ -29,6 +30,7 @@ pub mod http;
 pub mod idempotency;
 pub mod identity;
 pub mod job;
+pub mod keeper;
 pub mod keys;
 pub mod mail;
 pub mod market;
@@ -36,6 +38,7 @@ pub mod money;
 pub mod openapi;
 pub mod pagination;
 pub mod payout;
+pub mod personal;
 pub mod problem;
 pub mod proof;
 pub mod reports;

@@ -37,9 +37,11 @@ pub fn routes(routes: &mut ServiceConfig<'_>) {
     crate::job::configure(routes);
     crate::vehicle::configure(routes);
     crate::earnings::configure(routes);
+    crate::personal::configure(routes);
     crate::payout::configure(routes);
     crate::market::configure(routes);
     crate::ban::configure(routes);
+    crate::approval::configure(routes);
     crate::book::configure(routes);
     crate::reports::configure(routes);
     crate::proof::configure(routes);

@@ -48,6 +48,8 @@ codes! {
     ClockWrong "clock_wrong" 401 "The car's clock is wrong" "Sign again by `now_ms`, which is the time here.";
     WrongCredentials "wrong_credentials" 401 "Wrong e-mail address or password" "Check both; they are not told apart on purpose.";
     WrongRole "wrong_role" 403 "Your role may not do this" "Use an account of the role that the documentation names.";
+    ApprovalNeeded "approval_needed" 403 "It takes another person" "Propose it at /v1/approvals; another person of your role approves it.";
+    NotAllowedHere "not_allowed_here" 403 "The law of the place does not allow it" "Where your cars park, credits cannot be changed into money; spend them, or take cash from now on.";
     Banned "banned" 403 "The program or the account is banned" "`detail` says why; write to the operator if you think it is wrong.";
     TestDepositsDisabled "test_deposits_disabled" 403 "Test deposits are switched off" "Use a bank transfer, or start the server with --allow-test-deposits.";
     NotFound "not_found" 404 "There is no such thing" "Check the id; you only see what is yours.";
@@ -58,12 +60,14 @@ codes! {
     EmailTaken "email_taken" 409 "The e-mail address has an account" "Log in, or sign up with another address.";
     Conflict "conflict" 409 "It was changed by another request at the same time" "Try again.";
     WrongState "wrong_state" 409 "Its state does not allow this" "Read it again and decide anew.";
+    NotReady "not_ready" 409 "Something is to be done first" "`detail` says what.";
     NoAttempt "no_attempt" 409 "The car has no attempt" "Its lease has ended: drop what it made.";
     StaleHeartbeat "stale_heartbeat" 409 "The heartbeat is an old one" "Number the heartbeats of a session upwards in Driveway-Sequence; sign in again if the count was lost.";
     BodyTooLarge "body_too_large" 413 "The body is too large" "A JSON body may have 1 MiB, a blob 64 MiB.";
     RangeNotSatisfiable "range_not_satisfiable" 416 "There are not so many bytes" "Ask for a range that begins before the end.";
     UnsupportedMediaType "unsupported_media_type" 415 "The body's media type is not taken here" "Send `Content-Type: application/json`.";
     InvalidBody "invalid_body" 422 "A field is not valid" "Correct the fields that `errors` points at.";
+    CodeWrong "code_wrong" 422 "The code is not good" "It is wrong, used, or too old: ask whoever gave it for a new one.";
     IdempotencyKeyReused "idempotency_key_reused" 422 "This Idempotency-Key was used for another request" "Send a new key with new work; retry only with the same body. `errors` points at what differs.";
     AmountNotPositive "amount_not_positive" 422 "The amount is not above zero" "Name an amount above zero.";
     AmountOutOfRange "amount_out_of_range" 422 "The amount is out of range" "Name a smaller amount.";
@@ -289,6 +293,7 @@ impl From<scheduler::Error> for Problem {
             E::BudgetAboveWallet { available, needed } => Self::new(Code::InsufficientFunds)
                 .detail(format!("The budget is {needed}, the wallet has {available} available."))
                 .at("/bid/budget", "above the wallet"),
+            E::WrongState(why) => Self::new(Code::WrongState).detail(why),
             E::JobEnded => Self::new(Code::WrongState).detail("The job has ended."),
             E::Banned(reason) => Self::new(Code::Banned).detail(reason),
             E::NotLeader | E::Busy => Self::new(Code::Unavailable),

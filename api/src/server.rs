@@ -16,6 +16,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use scheduler::Desk;
 use store::Store;
+use store::seal::Seal;
 use utoipa_actix_web::AppExt;
 use utoipa_swagger_ui::SwaggerUi;
 use vehicle::{WorkerConfig, WorkerPool};
@@ -25,6 +26,7 @@ use crate::blobs::Blobs;
 use crate::config::Config;
 use crate::http::{self, RouteMap};
 use crate::identity::token::TokenKey;
+use crate::keeper::{Keeper, Work};
 use crate::mail::{Mailer, Transport};
 use crate::openapi::{self, SpecText};
 use crate::vehicle::Cars;
@@ -42,6 +44,7 @@ pub struct Running {
     handle: ServerHandle,
     http: JoinHandle<std::io::Result<()>>,
     mailer: Mailer,
+    keeper: Keeper,
 }
 
 /// Opens the database and starts. Once it returns, the server answers.
@@ -52,11 +55,13 @@ pub fn start(config: &Config) -> anyhow::Result<Running> {
 /// Starts on a database that is open already, with its clock.
 pub fn start_on(store: Store, config: &Config) -> anyhow::Result<Running> {
     let blobs = Blobs::with_rows(&config.data.data.join("blobs"), store.clone())?;
+    let seal = Seal::load(&store)?;
     let desk = Desk::new(store.clone(), config.scheduler.clone());
     let state = web::Data::new(AppState {
         store: store.clone(),
         blobs: blobs.clone(),
         tokens: TokenKey::load(&store, config.token_lifetime)?,
+        seal: seal.clone(),
         cars: Cars::load(&store)?,
         scheduler: config.scheduler.clone(),
         desk: desk.clone(),
@@ -71,8 +76,9 @@ pub fn start_on(store: Store, config: &Config) -> anyhow::Result<Running> {
     let from = config.mail_from.parse().context("the sender's address")?;
     let (addr, handle, http) = listen(state, config)?;
     let mailer = Mailer::start(store.clone(), transport, from)?;
+    let keeper = Keeper::start(Work { store: store.clone(), seal })?;
     let tls = config.tls_cert.is_some();
-    Ok(Running { addr, store, desk, blobs, tls, handle, http, mailer })
+    Ok(Running { addr, store, desk, blobs, tls, handle, http, mailer, keeper })
 }
 
 /// Workers that look at programs before they are accepted, apart from those of cars.
@@ -92,6 +98,7 @@ impl Running {
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         runtime.block_on(self.handle.stop(true));
         self.mailer.stop();
+        self.keeper.stop();
         self.http.join().map_err(|_| anyhow!("the server panicked"))??;
         Ok(())
     }

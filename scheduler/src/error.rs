@@ -17,6 +17,9 @@ pub enum Error {
     BudgetAboveWallet { available: Amount, needed: Amount },
     #[error("the job has ended")]
     JobEnded,
+    /// Its state does not allow this, and why, as a sentence.
+    #[error("{0}")]
+    WrongState(&'static str),
     /// The program or the customer is banned, and why.
     #[error("banned: {0}")]
     Banned(String),

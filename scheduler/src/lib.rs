@@ -36,7 +36,7 @@ pub use config::Config;
 pub use desk::Desk;
 pub use error::{Error, Result};
 pub use model::{
-    AttemptOutcome, BanKind, ClaimState, DataClass, EndReason, Gather, JobReason, JobState,
-    LeaseState, LeftOut, NoCar, Pause, PayIn, Permits, Purpose, Runtime, Source, Stay, TaskState,
-    Verdict,
+    AttemptOutcome, BanKind, Chemistry, ClaimState, DataClass, EndReason, Gather, JobReason,
+    JobState, LeaseState, LeftOut, NoCar, Pause, PayIn, Permits, Purpose, Runtime, Source, Stay,
+    TaskState, Verdict,
 };

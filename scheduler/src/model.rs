@@ -73,6 +73,13 @@ words! {
         Wasm = "wasm",
         Onnx = "onnx",
     }
+    /// What a battery is made of.
+    Chemistry {
+        /// Lithium iron phosphate.
+        Lfp = "lfp",
+        /// Nickel, manganese or aluminium, and cobalt.
+        Nmc = "nmc",
+    }
     /// How an owner is credited.
     PayIn {
         Cash = "cash",

@@ -37,6 +37,7 @@ macro_rules! kinds {
 
 kinds! {
     Account AccountId "acct";
+    Approval ApprovalId "appr";
     Attempt AttemptId "attempt";
     BankFile BankFileId "file";
     Bid BidId "bid";
@@ -52,6 +53,7 @@ kinds! {
     Party PartyId "party";
     Payout PayoutId "po";
     PeriodEvent PeriodEventId "period";
+    Request RequestId "request";
     Task TaskId "task";
     Transaction TransactionId "tx";
     Vehicle VehicleId "vehicle";

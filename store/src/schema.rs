@@ -155,6 +155,32 @@ table! {
 }
 
 table! {
+    approval (id) {
+        id -> Binary,
+        kind -> Text,
+        body -> Text,
+        reason -> Text,
+        state -> Text,
+        proposed_by -> Binary,
+        proposed_at -> BigInt,
+        decided_by -> Nullable<Binary>,
+        decided_at -> Nullable<BigInt>,
+        rejection -> Nullable<Text>,
+        result -> Nullable<Text>,
+    }
+}
+
+table! {
+    finance_limit (name, asset, from_at) {
+        name -> Text,
+        asset -> Text,
+        from_at -> BigInt,
+        amount -> BigInt,
+        approval_id -> Nullable<Binary>,
+    }
+}
+
+table! {
     period (month) {
         month -> Integer,
         state -> Text,
@@ -389,6 +415,11 @@ table! {
         created_at -> BigInt,
         available_until -> Nullable<BigInt>,
         rules -> Text,
+        chemistry -> Nullable<Text>,
+        battery_wh -> Nullable<Integer>,
+        paused_at -> Nullable<BigInt>,
+        leaving -> Nullable<Text>,
+        left_at -> Nullable<BigInt>,
     }
 }
 
@@ -401,6 +432,10 @@ table! {
         text_version -> Text,
         given_at -> BigInt,
         withdrawn_at -> Nullable<BigInt>,
+        law -> Text,
+        device -> Nullable<Text>,
+        hours -> Nullable<Text>,
+        withdrawn_by -> Nullable<Text>,
     }
 }
 
@@ -741,8 +776,56 @@ table! {
     }
 }
 
+table! {
+    data_key (number) {
+        number -> Integer,
+        secret -> Binary,
+        created_at -> BigInt,
+    }
+}
+
+table! {
+    vehicle_vin (vehicle_id) {
+        vehicle_id -> Binary,
+        digest -> Binary,
+        sealed -> Binary,
+        masked -> Text,
+    }
+}
+
+table! {
+    vehicle_code (code_hash) {
+        code_hash -> Binary,
+        vehicle_id -> Binary,
+        kind -> Text,
+        expires_at -> BigInt,
+    }
+}
+
+table! {
+    vehicle_driver (vehicle_id, party_id) {
+        vehicle_id -> Binary,
+        party_id -> Binary,
+        since -> BigInt,
+    }
+}
+
+table! {
+    personal_request (id) {
+        id -> Binary,
+        party_id -> Binary,
+        kind -> Text,
+        state -> Text,
+        asked_at -> BigInt,
+        done_at -> Nullable<BigInt>,
+        expires_at -> Nullable<BigInt>,
+        sealed -> Nullable<Binary>,
+    }
+}
+
 allow_tables_to_appear_in_same_query!(
     account,
+    approval,
     asset,
     attempt,
     attempt_report,
@@ -763,10 +846,12 @@ allow_tables_to_appear_in_same_query!(
     clearing_record,
     consent,
     conversion_record,
+    data_key,
     day_balance,
     deposit,
     entry,
     fee_rate,
+    finance_limit,
     hardware_class,
     hold,
     hold_event,
@@ -786,6 +871,7 @@ allow_tables_to_appear_in_same_query!(
     payout_account,
     period,
     period_event,
+    personal_request,
     presence,
     program_check,
     region,
@@ -800,5 +886,8 @@ allow_tables_to_appear_in_same_query!(
     unplaced_fill,
     vehicle,
     vehicle_assertion,
+    vehicle_code,
+    vehicle_driver,
     vehicle_key,
+    vehicle_vin,
 );

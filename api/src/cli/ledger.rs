@@ -7,9 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use store::Store;
 
-use super::{Answer, Failure, books, print_json, proof};
+use super::{Answer, Failure, books, print_json, proof, report};
 use crate::config::DataConfig;
-use crate::problem::Problem;
 use crate::reports::{Check, Format};
 
 #[derive(Subcommand)]
@@ -24,6 +23,8 @@ pub enum Command {
     Explain(books::Explain),
     /// Write the journal to a file.
     Export(Export),
+    /// Write a report: trial balance, balance sheet, general ledger and others.
+    Report(report::ReportArgs),
     /// Seal what waits into signed blocks, and state what is owed.
     Seal(DataConfig),
     /// Derive everything that was sealed again from the rows; exit code 1 and the first row that was
@@ -51,6 +52,7 @@ impl Command {
             Self::Tree(at) => at.tree(json),
             Self::Explain(explain) => explain.run(json),
             Self::Export(export) => export.run(json),
+            Self::Report(report) => report.run(json),
             Self::Seal(data) => proof::seal(&data, json),
             Self::Verify(verify) => verify.run(json),
             Self::VerifyProof(verify) => verify.run(json),
@@ -83,7 +85,7 @@ impl Export {
     fn run(self, json: bool) -> Result<Answer, Failure> {
         let store = self.data.open_existing()?;
         let mut out = BufWriter::new(File::create(&self.out)?);
-        store.read(|tx| self.format.write(tx, &mut out).map_err(Problem::from))?;
+        store.read(|tx| self.format.write(tx, &mut out))?;
         out.flush()?;
         let file = self.out.display().to_string();
         match json {

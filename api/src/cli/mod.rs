@@ -8,6 +8,7 @@ mod books;
 mod ledger;
 mod market;
 mod proof;
+mod report;
 mod serve;
 
 use std::process::ExitCode;

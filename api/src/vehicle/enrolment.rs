@@ -59,7 +59,7 @@ pub async fn start_enrolment(
 }
 
 /// 100 random bits in letters that are not mistaken for each other.
-fn new_code() -> String {
+pub(super) fn new_code() -> String {
     const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
     let mut random = [0; 20];
     rand::rng().fill_bytes(&mut random);

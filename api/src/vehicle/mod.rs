@@ -1,17 +1,21 @@
 //! Cars: what owners say of them, and what they say themselves.
 
+mod activity;
 mod blobs;
 mod cars;
+mod consent;
 mod enrolment;
+mod import;
 mod model;
 mod offer;
 mod reputation;
+mod sharing;
 
-use ::store::{PartyId, Tx, VehicleId};
+use ::store::VehicleId;
 use ::vehicle::road::SEQUENCE;
-use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, put, web};
+use actix_web::{HttpRequest, HttpResponse, get, patch, post, web};
 use rand::RngCore;
-use scheduler::{DataClass, Purpose, fleet};
+use scheduler::fleet;
 use sha2::{Digest, Sha256};
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -20,13 +24,19 @@ use crate::auth::{Car, Owner};
 use crate::body::Body;
 use crate::idempotency::IdempotencyKey;
 use crate::pagination::{Page, PageQuery};
-use crate::problem::{Code, Problem, ProblemBody, Result};
+use crate::problem::{Problem, ProblemBody, Result};
+pub use activity::{Activity, csv as activity_csv};
 pub use cars::{Cars, SignedIn};
-pub use model::{AddedVehicle, NewVehicle, PolicyChange, Vehicle};
+pub use model::{AddedVehicle, NewVehicle, PolicyChange, VIN, Vehicle};
 
 pub fn configure(routes: &mut ServiceConfig<'_>) {
     routes.service(heartbeat).service(add).service(list).service(show).service(change);
-    routes.service(give_consent).service(withdraw_consent).service(offer::show_market);
+    routes.service(import::import).service(offer::show_market).service(activity::list);
+    routes.service(consent::list).service(consent::give).service(consent::withdraw);
+    routes.service(consent::ask_opt_out).service(consent::opt_out);
+    routes.service(sharing::pause).service(sharing::resume).service(sharing::retire);
+    routes.service(sharing::share).service(sharing::accept).service(sharing::driving);
+    routes.service(sharing::drivers).service(sharing::remove_driver);
     routes.service(enrolment::start_enrolment).service(enrolment::enrol);
     routes.service(enrolment::sign_in).service(blobs::fetch_blob).service(blobs::store_blob);
     routes.service(reputation::show_reputation).service(reputation::list_dissents);
@@ -48,6 +58,7 @@ async fn add(
 ) -> Result<HttpResponse> {
     let party = owner.party;
     let Body { value, fingerprint } = body;
+    let told = value.identity(&app.seal)?;
     let new = value.into_domain()?;
     let mut secret = [0; 32];
     rand::rng().fill_bytes(&mut secret);
@@ -55,6 +66,7 @@ async fn add(
     let token_hash = Sha256::digest(&token).into();
     key.once_with_secret(&app.store, party, fingerprint, ("token", token), move |tx| {
         let id = fleet::enrol(tx, party, &new, token_hash)?;
+        fleet::describe(tx, party, id, told.vin.as_ref(), told.battery)?;
         Ok(Vehicle::from(fleet::view(tx, party, id)?))
     })
     .await
@@ -114,72 +126,6 @@ async fn change(
         .await?;
     app.desk.forget(car.row.id);
     Ok(HttpResponse::Ok().json(Vehicle::from(car)))
-}
-
-/// Consent to a purpose
-#[utoipa::path(tag = "vehicles", security(("bearer" = [])),
-    params(
-        ("id" = String, Path, description = "The car."),
-        ("purpose" = String, Path, description = "`inference`, `simulation` or `video`."),
-        ("data_class" = String, Path, description = "`synthetic` or `non_personal`."),
-    ),
-    responses((status = 200, description = "The car.", body = Vehicle)))]
-#[put("/v1/vehicles/{id}/consents/{purpose}/{data_class}")]
-async fn give_consent(
-    app: App,
-    owner: Owner,
-    path: web::Path<(VehicleId, String, String)>,
-) -> Result<HttpResponse> {
-    change_consent(&app, &owner, path.into_inner(), fleet::give_consent).await
-}
-
-/// Withdraw consent
-///
-/// No new work, and what runs under it is told to leave at the car's next poll.
-#[utoipa::path(tag = "vehicles", security(("bearer" = [])),
-    params(
-        ("id" = String, Path, description = "The car."),
-        ("purpose" = String, Path, description = "`inference`, `simulation` or `video`."),
-        ("data_class" = String, Path, description = "`synthetic` or `non_personal`."),
-    ),
-    responses((status = 200, description = "The car.", body = Vehicle)))]
-#[delete("/v1/vehicles/{id}/consents/{purpose}/{data_class}")]
-async fn withdraw_consent(
-    app: App,
-    owner: Owner,
-    path: web::Path<(VehicleId, String, String)>,
-) -> Result<HttpResponse> {
-    change_consent(&app, &owner, path.into_inner(), fleet::withdraw_consent).await
-}
-
-type ChangeConsent =
-    fn(&mut Tx<'_>, PartyId, VehicleId, Purpose, DataClass) -> scheduler::Result<()>;
-
-async fn change_consent(
-    app: &App,
-    owner: &Owner,
-    path: (VehicleId, String, String),
-    act: ChangeConsent,
-) -> Result<HttpResponse> {
-    let party = owner.party;
-    let (id, purpose, data_class) = consent_of(path)?;
-    let car = app
-        .write(move |tx| {
-            act(tx, party, id, purpose, data_class)?;
-            Ok(fleet::view(tx, party, id)?)
-        })
-        .await?;
-    app.desk.forget(id);
-    Ok(HttpResponse::Ok().json(Vehicle::from(car)))
-}
-
-fn consent_of(
-    (id, purpose, data_class): (VehicleId, String, String),
-) -> Result<(VehicleId, Purpose, DataClass)> {
-    match (Purpose::parse(&purpose), DataClass::parse(&data_class)) {
-        (Some(purpose), Some(data_class)) => Ok((id, purpose, data_class)),
-        _ => Err(Problem::new(Code::NotFound).detail("There is no such purpose or data class.")),
-    }
 }
 
 /// A car's heartbeat

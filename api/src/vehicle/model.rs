@@ -2,13 +2,15 @@
 
 use ::vehicle::protocol::Heartbeat;
 use garde::Validate;
-use scheduler::PayIn;
-use scheduler::fleet::{ConsentRow, Policy, Preset, Rules, VehicleRow, VehicleView};
+use scheduler::fleet::{Policy, Preset, Rules, SealedVin, VehicleRow, VehicleView, Vin};
+use scheduler::{Chemistry, PayIn};
 use serde::{Deserialize, Deserializer, Serialize};
+use store::seal::Seal;
 use store::{Amount, Timestamp, VehicleId};
 use utoipa::ToSchema;
 
-use crate::problem;
+use super::consent::Receipt;
+use crate::problem::{self, Code, Problem};
 
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +49,59 @@ pub struct NewVehicle {
     #[garde(skip)]
     #[schema(value_type = String, example = "cash")]
     pay_in: PayIn,
+    /// Its vehicle identification number: kept encrypted, shown masked. One car here has it at a
+    /// time.
+    #[garde(length(max = 32))]
+    #[serde(default)]
+    #[schema(example = "1M8GDM9AXKP042788")]
+    vin: Option<String>,
+    /// For what its wear costs.
+    #[garde(dive)]
+    #[serde(default)]
+    battery: Option<Battery>,
+}
+
+/// A battery, as its owner says.
+#[derive(Clone, Copy, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Battery {
+    /// `lfp` (lithium iron phosphate) or `nmc` (nickel or manganese, and cobalt).
+    #[garde(skip)]
+    #[schema(value_type = String, example = "lfp")]
+    chemistry: Chemistry,
+    /// Watt-hours.
+    #[garde(range(min = 1_000, max = 300_000))]
+    #[schema(example = 60_000, minimum = 1_000, maximum = 300_000)]
+    capacity_wh: i32,
+}
+
+/// Which car it is.
+pub struct Identity {
+    pub vin: Option<SealedVin>,
+    pub battery: Option<scheduler::fleet::Battery>,
+}
+
+/// What a number is sealed as.
+pub const VIN: &str = "vehicle vin";
+
+pub fn seal_vin(seal: &Seal, vin: &Vin) -> problem::Result<SealedVin> {
+    Ok(SealedVin {
+        digest: seal.digest(VIN, vin.as_str().as_bytes()),
+        sealed: seal.seal(VIN, vin.as_str().as_bytes())?,
+        masked: vin.masked(),
+        checks: vin.checks(),
+    })
+}
+
+/// Where a car stands with its owner.
+pub fn state_of(row: &VehicleRow) -> &'static str {
+    match (row.leaving.as_deref(), row.left_at) {
+        (Some(_), None) => "leaving",
+        (Some("transferred"), Some(_)) => "transferred",
+        (Some(_), Some(_)) => "retired",
+        (None, _) if row.paused_at.is_some() => "paused",
+        (None, _) => "active",
+    }
 }
 
 fn on_charger() -> Preset {
@@ -68,6 +123,23 @@ fn over(
 }
 
 impl NewVehicle {
+    /// # Errors
+    /// `invalid_body` for what is no vehicle identification number.
+    pub fn identity(&self, seal: &Seal) -> problem::Result<Identity> {
+        let no_vin = || {
+            let why = "17 letters and digits, of which none is I, O or Q";
+            Problem::new(Code::InvalidBody).at("/vin", why)
+        };
+        let vin =
+            self.vin.as_deref().map(|text| Vin::parse(text).ok_or_else(no_vin)).transpose()?;
+        let vin = vin.map(|vin| seal_vin(seal, &vin)).transpose()?;
+        let battery = self.battery.map(|battery| scheduler::fleet::Battery {
+            chemistry: battery.chemistry,
+            wh: battery.capacity_wh,
+        });
+        Ok(Identity { vin, battery })
+    }
+
     pub fn into_domain(self) -> problem::Result<scheduler::fleet::NewVehicle> {
         Ok(scheduler::fleet::NewVehicle {
             region: self.region,
@@ -135,6 +207,12 @@ impl PolicyChange {
 pub struct Vehicle {
     #[schema(value_type = String, example = "vehicle_01kayz3v8ne7m9xqk2y4t6w8b0")]
     pub id: VehicleId,
+    /// `active`, `paused`, `leaving` (until its last lease has ended), `retired` or `transferred`.
+    state: &'static str,
+    /// All but its last four characters masked.
+    #[schema(example = "*************2788")]
+    vin: Option<String>,
+    battery: Option<Battery>,
     region: String,
     class: String,
     #[schema(value_type = String)]
@@ -159,15 +237,18 @@ pub struct Vehicle {
     #[schema(value_type = Option<String>, format = "date-time")]
     works_until: Option<Timestamp>,
     /// Every consent given, withdrawn ones too.
-    #[schema(value_type = Vec<Object>)]
-    consents: Vec<ConsentRow>,
+    consents: Vec<Receipt>,
 }
 
 impl From<VehicleView> for Vehicle {
     fn from(view: VehicleView) -> Self {
-        let VehicleView { row, consents, seen_at, eligible, reason, until } = view;
+        let VehicleView { row, consents, vin, seen_at, eligible, reason, until } = view;
+        let battery = row.battery();
         Self {
             id: row.id,
+            state: state_of(&row),
+            vin,
+            battery: battery.map(|it| Battery { chemistry: it.chemistry, capacity_wh: it.wh }),
             region: row.region_id,
             class: row.class_id,
             reserve: row.reserve,
@@ -180,7 +261,7 @@ impl From<VehicleView> for Vehicle {
             eligible,
             reason,
             works_until: until,
-            consents,
+            consents: consents.into_iter().map(Receipt::from).collect(),
         }
     }
 }

@@ -8,6 +8,8 @@ mod explain;
 mod jobs;
 mod mail;
 mod market;
+mod owners;
+mod personal;
 mod policy;
 mod refusals;
 mod replay;

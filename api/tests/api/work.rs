@@ -37,7 +37,7 @@ pub fn tick(app: &TestApp, node: NodeId) {
 }
 
 /// Works ten seconds on the order, reports that it is done; what the car is told then.
-fn complete(app: &TestApp, car: &Client, order: &Value) -> Value {
+pub fn complete(app: &TestApp, car: &Client, order: &Value) -> Value {
     app.db.clock.advance_s(10);
     let output = Digest::of(order["attempt_id"].as_str().unwrap().as_bytes()).0;
     let recorded = app.db.store.write(|tx| scheduler::blob::record(tx, &output, 1));

@@ -20,7 +20,7 @@ pub struct World {
     pub finance: PartyId,
     pub cash_car: VehicleId,
     pub credit_car: VehicleId,
-    customer: PartyId,
+    pub customer: PartyId,
     job: JobId,
     hold: HoldId,
 }

@@ -5,7 +5,9 @@ use std::io::Write;
 
 use store::{AccountId, Amount, Day, PartyId, Tx};
 
-use super::journal::{JournalEntry, JournalTransaction, assets, each_account, each_transaction};
+use super::journal::{
+    JournalEntry, JournalTransaction, Slice, assets, each_account, each_transaction,
+};
 use crate::report::full_path;
 use crate::{Code, Error, Result};
 
@@ -28,7 +30,7 @@ pub fn beancount(tx: &mut Tx<'_>, out: &mut dyn Write) -> Result<()> {
     })?;
     let mut balances = Balances { assets, accounts: HashMap::new(), moved: BTreeSet::new() };
     let mut day = None;
-    each_transaction(tx, |transaction| {
+    each_transaction(tx, &Slice::default(), |transaction| {
         if day.is_some_and(|day| day < transaction.date) {
             balances.assert(&mut out, transaction.date)?;
         }

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use store::{AccountId, Amount, Day, Tx};
 
-use super::journal::{JournalTransaction, assets, each_account, each_transaction};
+use super::journal::{JournalTransaction, Slice, assets, each_account, each_transaction};
 use crate::report::hledger_name;
 use crate::{Error, Result};
 
@@ -22,7 +22,7 @@ pub fn hledger(tx: &mut Tx<'_>, out: &mut dyn Write) -> Result<()> {
     // Asserted from the entries in the order of this file: the stored balances follow the numbers of
     // the account's entries, which ids need not. The check compares those.
     let mut running: HashMap<AccountId, Amount> = HashMap::new();
-    each_transaction(tx, |transaction| {
+    each_transaction(tx, &Slice::default(), |transaction| {
         heading(&mut out, transaction)?;
         for entry in &transaction.entries {
             let name = hledger_name(entry.code, entry.party);

@@ -1,18 +1,40 @@
 //! Transactions with their entries, and the accounts they name, page by page.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Text};
 use store::schema::{
-    account, asset, entry, ledger_transaction as posting, transaction_metadata as metadata,
+    account, asset, entry, ledger_transaction as posting, settlement_record,
+    transaction_metadata as metadata,
 };
-use store::{AccountId, Amount, Day, PartyId, Timestamp, TransactionId, Tx};
+use store::{AccountId, Amount, Day, LeaseId, PartyId, Timestamp, TransactionId, Tx};
 
 use crate::account::store::parse_code;
-use crate::{Code, Result};
+use crate::proof::sealed_between;
+use crate::report::Span;
+use crate::{Code, Result, counts_in};
+
+/// Which part of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slice {
+    /// What counts in these days, in order of id.
+    Span(Span),
+    /// What was sealed after the block `after` and up to the block `upto`, block by block. A
+    /// transaction is in one block only and stays there, so slices that follow one another have
+    /// each transaction once, however late it was committed.
+    Blocks { after: i64, upto: i64 },
+}
+
+impl Default for Slice {
+    fn default() -> Self {
+        Self::Span(Span::default())
+    }
+}
 
 /// A transaction as it was posted.
 #[derive(Clone, Debug)]
-pub(super) struct JournalTransaction {
+pub struct JournalTransaction {
     pub id: TransactionId,
     /// The day on which it was posted, never before that of the transaction before: of several
     /// processes one can be late at midnight, and what a journal asserts of a day stays so.
@@ -24,6 +46,8 @@ pub(super) struct JournalTransaction {
     pub booked_on: Day,
     /// How it stands to which other transaction.
     pub refers: Option<(String, TransactionId)>,
+    /// The lease that it pays for, or gives back a part of.
+    pub lease: Option<LeaseId>,
     /// By name.
     pub metadata: Vec<(String, String)>,
     /// By line.
@@ -32,7 +56,7 @@ pub(super) struct JournalTransaction {
 
 /// Debits are positive.
 #[derive(Clone, Debug)]
-pub(super) struct JournalEntry {
+pub struct JournalEntry {
     pub line: i32,
     pub account: AccountId,
     pub code: Code,
@@ -43,21 +67,48 @@ pub(super) struct JournalEntry {
     pub number: i64,
 }
 
-/// Every transaction by id, a page in memory at a time. That is the order in which a process posted
-/// them, but of several processes not that of an account's entry numbers.
-pub(super) fn each_transaction(
+/// Every transaction, a page in memory at a time. Of a span they come by id: that is the order in
+/// which a process posted them, but of several processes not that of an account's entry numbers.
+///
+/// # Errors
+/// Faults of storage, and those of `act`.
+pub fn each_transaction(
     tx: &mut Tx<'_>,
+    slice: &Slice,
     mut act: impl FnMut(&JournalTransaction) -> Result<()>,
 ) -> Result<()> {
-    let (mut after, mut date) = (TransactionId::NIL, Day(i32::MIN));
-    loop {
-        let transactions = page(tx, after)?;
-        let Some(last) = transactions.last() else { return Ok(()) };
-        after = last.id;
-        for mut transaction in transactions {
-            date = date.max(transaction.date);
-            transaction.date = date;
-            act(&transaction)?;
+    let mut date = Day(i32::MIN);
+    let mut act = |mut transaction: JournalTransaction| {
+        date = date.max(transaction.date);
+        transaction.date = date;
+        act(&transaction)
+    };
+    match *slice {
+        Slice::Blocks { after, upto } => sealed_between(tx, after, upto, |tx, ids| {
+            for ids in ids.chunks(PAGE as usize) {
+                let rows = posting::table.filter(posting::id.eq_any(ids)).order(posting::id);
+                let rows = rows.select(HEAD).load(tx.conn)?;
+                fill(tx, rows, Some(ids))?.into_iter().try_for_each(&mut act)?;
+            }
+            Ok(())
+        }),
+        Slice::Span(span) => {
+            let mut after = TransactionId::NIL;
+            loop {
+                let rows: Vec<Head> = posting::table
+                    .filter(posting::id.gt(after))
+                    .filter(counts_in!(span))
+                    .order(posting::id)
+                    .limit(PAGE)
+                    .select(HEAD)
+                    .load(tx.conn)?;
+                let Some(last) = rows.last() else { return Ok(()) };
+                after = last.0;
+                // Of a whole book a page has all between its ends.
+                let ids: Vec<TransactionId> = rows.iter().map(|row| row.0).collect();
+                let whole = span.from.is_none() && span.to.is_none();
+                fill(tx, rows, (!whole).then_some(&ids))?.into_iter().try_for_each(&mut act)?;
+            }
         }
     }
 }
@@ -65,26 +116,33 @@ pub(super) fn each_transaction(
 /// Transactions of a page.
 const PAGE: i64 = 500;
 
-/// The transactions after `after`; empty after the last.
-fn page(tx: &mut Tx<'_>, after: TransactionId) -> Result<Vec<JournalTransaction>> {
-    type Times = (Timestamp, Timestamp, Day);
-    type Row = (TransactionId, String, String, Times, (Option<String>, Option<TransactionId>));
-    let rows: Vec<Row> = posting::table
-        .filter(posting::id.gt(after))
-        .order(posting::id)
-        .limit(PAGE)
-        .select((
-            posting::id,
-            posting::kind,
-            posting::subject,
-            (posting::posted_at, posting::effective_at, posting::booked_on),
-            (posting::relation, posting::refers_to),
-        ))
-        .load(tx.conn)?;
+type Times = (Timestamp, Timestamp, Day);
+type Head = (TransactionId, String, String, Times, (Option<String>, Option<TransactionId>));
+
+type TimeColumns = (posting::posted_at, posting::effective_at, posting::booked_on);
+type RelationColumns = (posting::relation, posting::refers_to);
+type HeadColumns = (posting::id, posting::kind, posting::subject, TimeColumns, RelationColumns);
+
+const HEAD: HeadColumns = (
+    posting::id,
+    posting::kind,
+    posting::subject,
+    (posting::posted_at, posting::effective_at, posting::booked_on),
+    (posting::relation, posting::refers_to),
+);
+
+/// Adds entries, metadata and leases to transactions in order of id; `ids` are all of them unless
+/// nothing else lies between the first and the last.
+fn fill(
+    tx: &mut Tx<'_>,
+    rows: Vec<Head>,
+    ids: Option<&[TransactionId]>,
+) -> Result<Vec<JournalTransaction>> {
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(vec![]) };
-    let (first, last) = (first.0, last.0);
-    let mut entries = load_entries(tx, first, last)?.into_iter().peekable();
-    let mut pairs = load_metadata(tx, first, last)?.into_iter().peekable();
+    let range = (first.0, last.0);
+    let mut entries = load_entries(tx, range, ids)?.into_iter().peekable();
+    let mut pairs = load_metadata(tx, range)?.into_iter().peekable();
+    let leases = load_leases(tx, range, &rows)?;
     let mut page = Vec::with_capacity(rows.len());
     for (id, kind, subject, (posted_at, effective_at, booked_on), (relation, to)) in rows {
         let mut own = Vec::new();
@@ -92,8 +150,10 @@ fn page(tx: &mut Tx<'_>, after: TransactionId) -> Result<Vec<JournalTransaction>
             own.push(entry);
         }
         let mut metadata = Vec::new();
-        while let Some((_, name, value)) = pairs.next_if(|(transaction, ..)| *transaction == id) {
-            metadata.push((name, value));
+        while let Some((transaction, name, value)) = pairs.next_if(|pair| pair.0 <= id) {
+            if transaction == id {
+                metadata.push((name, value));
+            }
         }
         page.push(JournalTransaction {
             id,
@@ -103,6 +163,7 @@ fn page(tx: &mut Tx<'_>, after: TransactionId) -> Result<Vec<JournalTransaction>
             posted_at,
             effective_at,
             booked_on,
+            lease: leases.get(&to.unwrap_or(id)).copied(),
             refers: relation.zip(to),
             metadata,
             entries: own,
@@ -113,15 +174,19 @@ fn page(tx: &mut Tx<'_>, after: TransactionId) -> Result<Vec<JournalTransaction>
 
 fn load_entries(
     tx: &mut Tx<'_>,
-    first: TransactionId,
-    last: TransactionId,
+    (first, last): (TransactionId, TransactionId),
+    ids: Option<&[TransactionId]>,
 ) -> Result<Vec<(TransactionId, JournalEntry)>> {
     type Account = (AccountId, String, PartyId, String);
     type Row = (TransactionId, i32, Account, (Amount, Amount, i64));
-    let rows: Vec<Row> = entry::table
+    let mut query = entry::table
         .inner_join(account::table.on(account::id.eq(entry::account_id)))
-        .filter(entry::transaction_id.ge(first))
-        .filter(entry::transaction_id.le(last))
+        .into_boxed::<store::MultiBackend>();
+    query = match ids {
+        Some(ids) => query.filter(entry::transaction_id.eq_any(ids)),
+        None => query.filter(entry::transaction_id.between(first, last)),
+    };
+    let rows: Vec<Row> = query
         .order((entry::transaction_id, entry::line))
         .select((
             entry::transaction_id,
@@ -143,15 +208,34 @@ fn load_entries(
 
 fn load_metadata(
     tx: &mut Tx<'_>,
-    first: TransactionId,
-    last: TransactionId,
+    (first, last): (TransactionId, TransactionId),
 ) -> Result<Vec<(TransactionId, String, String)>> {
     Ok(metadata::table
-        .filter(metadata::transaction_id.ge(first))
-        .filter(metadata::transaction_id.le(last))
+        .filter(metadata::transaction_id.between(first, last))
         .order((metadata::transaction_id, metadata::name))
         .select((metadata::transaction_id, metadata::name, metadata::value))
         .load(tx.conn)?)
+}
+
+/// The leases of settlements, those that these transactions refer to among them.
+fn load_leases(
+    tx: &mut Tx<'_>,
+    (first, last): (TransactionId, TransactionId),
+    rows: &[Head],
+) -> Result<HashMap<TransactionId, LeaseId>> {
+    let referred: Vec<TransactionId> = rows.iter().filter_map(|(.., refers)| refers.1).collect();
+    let mut leases: Vec<(TransactionId, LeaseId)> = settlement_record::table
+        .filter(settlement_record::transaction_id.between(first, last))
+        .select((settlement_record::transaction_id, settlement_record::lease_id))
+        .load(tx.conn)?;
+    if !referred.is_empty() {
+        let of_referred: Vec<(TransactionId, LeaseId)> = settlement_record::table
+            .filter(settlement_record::transaction_id.eq_any(referred))
+            .select((settlement_record::transaction_id, settlement_record::lease_id))
+            .load(tx.conn)?;
+        leases.extend(of_referred);
+    }
+    Ok(leases.into_iter().collect())
 }
 
 /// The codes of all assets, in their order.

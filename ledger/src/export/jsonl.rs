@@ -6,7 +6,7 @@ use std::io::Write;
 use serde::Serialize;
 use store::{AccountId, Amount, Day, PartyId, Timestamp, TransactionId, Tx};
 
-use super::journal::{JournalEntry, JournalTransaction, each_transaction};
+use super::journal::{JournalEntry, JournalTransaction, Slice, each_transaction};
 use crate::report::full_path;
 use crate::{Error, Result};
 
@@ -46,7 +46,7 @@ struct Entry<'a> {
 /// [`crate::Error::Output`], faults of storage.
 pub fn jsonl(tx: &mut Tx<'_>, out: &mut dyn Write) -> Result<()> {
     let mut out = std::io::BufWriter::new(out);
-    each_transaction(tx, |transaction| {
+    each_transaction(tx, &Slice::default(), |transaction| {
         serde_json::to_writer(&mut out, &line(transaction))
             .map_err(|error| Error::Output(error.into()))?;
         Ok(writeln!(out)?)

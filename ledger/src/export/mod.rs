@@ -8,5 +8,6 @@ mod table;
 
 pub use beancount::beancount;
 pub use hledger::hledger;
+pub use journal::{JournalEntry, JournalTransaction, Slice, each_transaction};
 pub use jsonl::jsonl;
 pub use table::csv;

@@ -5,11 +5,11 @@ use std::io::Write;
 
 use store::{Amount, Tx};
 
-use super::journal::{JournalEntry, JournalTransaction, each_transaction};
+use super::journal::{JournalEntry, JournalTransaction, Slice, each_transaction};
 use crate::report::party_text;
 use crate::{Error, Result};
 
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "transaction",
     "kind",
     "subject",
@@ -27,6 +27,7 @@ const COLUMNS: [&str; 17] = [
     "relation",
     "refers_to",
     "metadata",
+    "lease",
 ];
 
 /// One row per entry, RFC 4180 with a header. Debits and credits are both positive; the balance
@@ -38,7 +39,7 @@ const COLUMNS: [&str; 17] = [
 pub fn csv(tx: &mut Tx<'_>, out: &mut dyn Write) -> Result<()> {
     let mut rows = csv::Writer::from_writer(out);
     rows.write_record(COLUMNS).map_err(output)?;
-    each_transaction(tx, |transaction| {
+    each_transaction(tx, &Slice::default(), |transaction| {
         for entry in &transaction.entries {
             rows.write_record(row(transaction, entry)?).map_err(output)?;
         }
@@ -47,7 +48,7 @@ pub fn csv(tx: &mut Tx<'_>, out: &mut dyn Write) -> Result<()> {
     Ok(rows.flush()?)
 }
 
-fn row(transaction: &JournalTransaction, entry: &JournalEntry) -> Result<[String; 17]> {
+fn row(transaction: &JournalTransaction, entry: &JournalEntry) -> Result<[String; 18]> {
     let amount = entry.amount;
     let magnitude = amount.0.checked_abs().map(Amount).ok_or(Error::Overflow)?.to_string();
     let (debit, credit) = match amount > Amount::ZERO {
@@ -76,6 +77,7 @@ fn row(transaction: &JournalTransaction, entry: &JournalEntry) -> Result<[String
         relation,
         refers_to,
         metadata(&transaction.metadata)?,
+        transaction.lease.map(|lease| lease.to_string()).unwrap_or_default(),
     ])
 }
 

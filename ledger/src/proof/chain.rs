@@ -2,12 +2,12 @@
 
 use diesel::prelude::*;
 use store::schema::block;
-use store::{AnyConnection, Timestamp};
+use store::{AnyConnection, Timestamp, TransactionId, Tx};
 
-use super::block::Header;
+use super::block::{Header, Kind, read_records};
 use super::hash::Hash;
 use super::sign::Signature;
-use crate::Result;
+use crate::{Error, Result};
 
 /// A row of `block`, whose bytes may be anything.
 #[derive(Queryable)]
@@ -61,4 +61,26 @@ pub(super) fn next(conn: &mut AnyConnection, number: i64) -> Result<Option<Store
         .select(block::all_columns)
         .first(conn)
         .optional()?)
+}
+
+/// The transactions of each block after `after` up to `upto`, by id within a block.
+///
+/// # Errors
+/// A block that is not there or cannot be read; faults of storage, and those of `act`.
+pub(crate) fn sealed_between(
+    tx: &mut Tx<'_>,
+    after: i64,
+    upto: i64,
+    mut act: impl FnMut(&mut Tx<'_>, &[TransactionId]) -> Result<()>,
+) -> Result<()> {
+    for number in after.saturating_add(1)..=upto {
+        let records = load(tx.conn, number)?.and_then(|block| read_records(&block.records));
+        let records =
+            records.ok_or_else(|| Error::corrupt(&format!("block {number} cannot be read")))?;
+        let of_transactions = records.iter().filter(|record| record.kind == Kind::Transaction);
+        let ids: Vec<_> =
+            of_transactions.map(|record| TransactionId::from_bytes(record.id)).collect();
+        act(tx, &ids)?;
+    }
+    Ok(())
 }

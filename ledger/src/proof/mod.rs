@@ -31,6 +31,7 @@ mod unsealed;
 mod verify;
 
 pub use block::{Header, Owed};
+pub(crate) use chain::sealed_between;
 pub use hash::Hash;
 pub use inclusion::{Checked, Proof, ProofError, check_proof, prove};
 pub use liability::SNAPSHOTS_KEPT;

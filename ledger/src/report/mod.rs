@@ -3,9 +3,11 @@
 //! Call these in [`store::Store::read`]: what reads several pages sees one snapshot there.
 
 mod as_of;
+mod general;
 mod history;
 mod name;
 mod search;
+mod span;
 mod tree;
 
 use std::collections::{BTreeMap, HashMap};
@@ -19,10 +21,12 @@ use crate::{Balance, Code, Error, Result};
 
 pub(crate) use as_of::first_id;
 pub use as_of::{AsOf, balance_as_of, balance_at};
+pub use general::{GeneralEntry, GeneralLine, general_ledger};
 pub use history::{EntryLine, HistoryPage, Order, entries, history};
 pub(crate) use name::party_text;
 pub use name::{full_path, hledger_name, path};
 pub use search::{Found, Search, TransactionLine, transactions};
+pub use span::{By, Span};
 pub use tree::{Node, tree};
 
 /// Accounts with their balances, as an [`AccountRow`] has them.
@@ -124,18 +128,34 @@ pub fn each_balance(
     as_of: AsOf,
     mut act: impl FnMut(AccountBalance) -> Result<()>,
 ) -> Result<()> {
-    let corrections = Corrections::load(tx, as_of)?;
+    let balances = Balances::load(tx, as_of)?;
     let mut after = AccountId::NIL;
     loop {
+        let page = balances.page(tx, after)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.account;
+        page.into_iter().try_for_each(&mut act)?;
+    }
+}
+
+/// Balances of one time, read a page of accounts at a time.
+pub(crate) struct Balances(Corrections);
+
+impl Balances {
+    pub(crate) fn load(tx: &mut Tx<'_>, as_of: AsOf) -> Result<Self> {
+        Corrections::load(tx, as_of).map(Self)
+    }
+
+    /// The accounts after `after`, by id; empty after the last.
+    pub(crate) fn page(&self, tx: &mut Tx<'_>, after: AccountId) -> Result<Vec<AccountBalance>> {
+        let Self(corrections) = self;
         let page = account_page(tx, after)?;
-        let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(()) };
-        let range = (first.id, last.id);
-        after = last.id;
+        let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(vec![]) };
         let days = match corrections.day {
-            Some(day) => as_of::days(tx.conn, range.0, range.1, day)?,
+            Some(day) => as_of::days(tx.conn, first.id, last.id, day)?,
             None => HashMap::new(),
         };
-        for row in page {
+        let balance = |row: AccountRow| {
             let base = match corrections.day {
                 Some(day) => {
                     let summed = days.get(&row.id).copied().unwrap_or_default();
@@ -143,8 +163,9 @@ pub fn each_balance(
                 }
                 None => row.posted,
             };
-            act(corrections.account(row, base)?)?;
-        }
+            corrections.account(row, base)
+        };
+        page.into_iter().map(balance).collect()
     }
 }
 

@@ -1,30 +1,45 @@
 //! Vehicles: what their owners let them do, and how they are.
 
+mod consent;
+mod cost;
 mod eligibility;
 pub mod key;
+mod leave;
 mod policy;
 mod presence;
 pub mod roster;
+mod share;
 mod store;
 mod usage;
+mod vin;
 
+pub use consent::{
+    CONSENT_TEXT, ConsentRow, Hours, LAWS, Law, Terms, Withdrawal, give_consent, give_consent_as,
+    law_for, law_of, laws_of, opt_out, withdraw_all, withdraw_consent,
+};
+pub(crate) use consent::{Live, load_permits, open_now};
+
+pub use cost::wear_per_kwh;
 pub use eligibility::{AWAKE_W, Circumstances, Eligibility, Ineligible, judge, parked};
+pub use leave::{Leaving, finish_leaving, leave_all, ready_to_leave, retire};
 pub use policy::{
     LocalTime, Policy, Preset, Range, ReadyBy, Rules, Span, TimeOfDay, Week, check_rules,
 };
 pub(crate) use presence::{Presence, Word, load_presence, load_words, store_words};
-pub use store::{ConsentRow, NewVehicle, VehicleRow, VehicleView};
-pub(crate) use store::{Place, load_permits, load_places, load_vehicle, load_vehicles, market_of};
+pub use share::{
+    Accepted, MAX_DRIVERS, Share, accept_code, driven, drivers, driving, give_code, pause,
+    remove_driver,
+};
+pub use store::{Battery, NewVehicle, VehicleRow, VehicleView};
+pub(crate) use store::{Place, load_places, load_vehicle, load_vehicles, market_of};
 pub(crate) use usage::load_used;
+pub use vin::{SealedVin, Vin, sealed_vins};
 
-use ::store::schema::{consent, vehicle};
-use ::store::{Amount, ConsentId, PartyId, Timestamp, Tx, VehicleId};
+use ::store::schema::vehicle;
+use ::store::{Amount, PartyId, Timestamp, Tx, VehicleId};
 use diesel::prelude::*;
 
-use crate::{DataClass, Error, PayIn, Purpose, Result};
-
-/// The version of the words an owner agrees to.
-pub const CONSENT_TEXT: &str = "2026-11";
+use crate::{Error, PayIn, Result};
 
 /// The dearest reserve or bid that is accepted: 1 million units per lane-hour.
 pub const MAX_PRICE: Amount = Amount(1_000_000_000_000);
@@ -46,6 +61,35 @@ pub fn enrol(
     store::insert(tx, owner, new, token_hash)
 }
 
+/// Says which car it is, and what its battery is, as far as its owner tells.
+///
+/// # Errors
+/// [`Error::NotFound`] for another's car; [`Error::Invalid`] for a number that another car has, or
+/// that the law of the region does not take, and for a battery out of range.
+pub fn describe(
+    tx: &mut Tx<'_>,
+    owner: PartyId,
+    id: VehicleId,
+    vin: Option<&SealedVin>,
+    battery: Option<Battery>,
+) -> Result<()> {
+    let car = owned(tx, owner, id)?;
+    if let Some(battery) = battery {
+        store::check_battery(battery)?;
+        diesel::update(vehicle::table.find(id))
+            .set((
+                vehicle::chemistry.eq(Some(battery.chemistry)),
+                vehicle::battery_wh.eq(Some(battery.wh)),
+            ))
+            .execute(tx.conn)?;
+    }
+    if let Some(vin) = vin {
+        vin::check(tx, &car.region_id, vin)?;
+        vin::insert(tx, id, vin)?;
+    }
+    Ok(())
+}
+
 /// Changes what the owner wants of a car; takes effect with its next heartbeat.
 pub fn set_policy(
     tx: &mut Tx<'_>,
@@ -56,7 +100,7 @@ pub fn set_policy(
     pay_in: PayIn,
 ) -> Result<()> {
     store::check_policy(&policy, reserve)?;
-    owned(tx, owner, id)?;
+    owned(tx, owner, id)?.stays()?;
     diesel::update(vehicle::table.find(id))
         .set((
             vehicle::soc_floor.eq(policy.soc_floor),
@@ -88,66 +132,6 @@ pub fn set_available_until(
         .set(vehicle::available_until.eq(until))
         .execute(tx.conn)?;
     Ok(())
-}
-
-/// Records the owner's consent for one purpose and data class. Given twice, it stands once.
-pub fn give_consent(
-    tx: &mut Tx<'_>,
-    owner: PartyId,
-    id: VehicleId,
-    purpose: Purpose,
-    data_class: DataClass,
-) -> Result<()> {
-    owned(tx, owner, id)?;
-    if live_consent(tx, id, purpose, data_class)?.is_some() {
-        return Ok(());
-    }
-    let consent_id: ConsentId = tx.id();
-    diesel::insert_into(consent::table)
-        .values((
-            consent::id.eq(consent_id),
-            consent::vehicle_id.eq(id),
-            consent::purpose.eq(purpose),
-            consent::data_class.eq(data_class),
-            consent::text_version.eq(CONSENT_TEXT),
-            consent::given_at.eq(tx.now),
-        ))
-        .execute(tx.conn)?;
-    Ok(())
-}
-
-/// Withdraws it: no new work, and running work under it is told to leave at the car's next poll.
-pub fn withdraw_consent(
-    tx: &mut Tx<'_>,
-    owner: PartyId,
-    id: VehicleId,
-    purpose: Purpose,
-    data_class: DataClass,
-) -> Result<()> {
-    owned(tx, owner, id)?;
-    if let Some(live) = live_consent(tx, id, purpose, data_class)? {
-        diesel::update(consent::table.find(live))
-            .set(consent::withdrawn_at.eq(Some(tx.now)))
-            .execute(tx.conn)?;
-    }
-    Ok(())
-}
-
-fn live_consent(
-    tx: &mut Tx<'_>,
-    id: VehicleId,
-    purpose: Purpose,
-    data_class: DataClass,
-) -> Result<Option<ConsentId>> {
-    let live = consent::table
-        .filter(consent::vehicle_id.eq(id))
-        .filter(consent::purpose.eq(purpose))
-        .filter(consent::data_class.eq(data_class))
-        .filter(consent::withdrawn_at.is_null())
-        .select(consent::id)
-        .first(tx.conn)
-        .optional()?;
-    Ok(live)
 }
 
 /// One car of this owner's, with its consents and presence.

@@ -1,15 +1,14 @@
-//! Rows of vehicles and consents.
+//! Rows of vehicles.
 
 use std::collections::HashMap;
 
 use diesel::prelude::*;
-use serde::Serialize;
-use store::schema::{consent, hardware_class, region, vehicle};
+use store::schema::{hardware_class, region, vehicle};
 use store::sets::Set;
-use store::{Amount, ConsentId, PartyId, Timestamp, Tx, VehicleId};
+use store::{Amount, PartyId, Timestamp, Tx, VehicleId};
 
-use super::{AWAKE_W, MAX_PRICE, Policy, Rules, check_rules};
-use crate::{DataClass, Error, PayIn, Permits, Purpose, Result};
+use super::{AWAKE_W, ConsentRow, MAX_PRICE, Policy, Rules, check_rules};
+use crate::{Chemistry, Error, PayIn, Result};
 
 /// What an owner says of a car.
 #[derive(Clone, Debug)]
@@ -22,8 +21,16 @@ pub struct NewVehicle {
     pub pay_in: PayIn,
 }
 
+/// A car's battery, as its owner says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Battery {
+    pub chemistry: Chemistry,
+    /// Capacity, watt-hours: 1,000 to 300,000.
+    pub wh: i32,
+}
+
 /// A row of `vehicle`.
-#[derive(Clone, Debug, PartialEq, Queryable, QueryableByName)]
+#[derive(Clone, Debug, PartialEq, Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = vehicle)]
 pub struct VehicleRow {
     pub id: VehicleId,
@@ -40,6 +47,14 @@ pub struct VehicleRow {
     /// When the owner will want it; none: not known.
     pub available_until: Option<Timestamp>,
     pub rules: Rules,
+    pub chemistry: Option<Chemistry>,
+    pub battery_wh: Option<i32>,
+    /// Since when its owner or a driver wants no work.
+    pub paused_at: Option<Timestamp>,
+    /// `retired`, `transferred` or `erased`: it takes no more work, and leaves when its last lease
+    /// has ended.
+    pub leaving: Option<String>,
+    pub left_at: Option<Timestamp>,
 }
 
 impl VehicleRow {
@@ -47,18 +62,11 @@ impl VehicleRow {
         let Self { soc_floor, plugged_only, rules, .. } = *self;
         Policy { soc_floor, plugged_only, rules }
     }
-}
 
-/// A row of `consent`.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable, Serialize)]
-pub struct ConsentRow {
-    pub id: ConsentId,
-    pub vehicle_id: VehicleId,
-    pub purpose: Purpose,
-    pub data_class: DataClass,
-    pub text_version: String,
-    pub given_at: Timestamp,
-    pub withdrawn_at: Option<Timestamp>,
+    /// None: its owner did not say.
+    pub fn battery(&self) -> Option<Battery> {
+        Some(Battery { chemistry: self.chemistry?, wh: self.battery_wh? })
+    }
 }
 
 /// A car as its owner sees it.
@@ -66,6 +74,8 @@ pub struct ConsentRow {
 pub struct VehicleView {
     pub row: VehicleRow,
     pub consents: Vec<ConsentRow>,
+    /// Its number, all but the last four characters masked.
+    pub vin: Option<String>,
     /// When it was last heard of, and why it may not work then.
     pub seen_at: Option<Timestamp>,
     pub eligible: bool,
@@ -82,6 +92,13 @@ pub(super) fn check_policy(policy: &Policy, reserve: Amount) -> Result<()> {
         return Err(Error::invalid("/reserve", format!("from 0 to {MAX_PRICE} per lane-hour")));
     }
     check_rules(&policy.rules)
+}
+
+pub(super) fn check_battery(battery: Battery) -> Result<()> {
+    match (1_000..=300_000).contains(&battery.wh) {
+        true => Ok(()),
+        false => Err(Error::invalid("/battery/capacity_wh", "from 1000 to 300000")),
+    }
 }
 
 pub(super) fn check_new(tx: &mut Tx<'_>, new: &NewVehicle) -> Result<()> {
@@ -148,11 +165,12 @@ pub(super) fn load_page(
 }
 
 pub(super) fn load_view(tx: &mut Tx<'_>, row: VehicleRow) -> Result<VehicleView> {
-    let consents =
-        consent::table.filter(consent::vehicle_id.eq(row.id)).order(consent::id).load(tx.conn)?;
+    let consents = super::consent::consents_of(tx, row.id)?;
+    let vin = super::vin::masked(tx, row.id)?;
     let presence = super::load_presence(tx, row.id)?;
     Ok(VehicleView {
         consents,
+        vin,
         seen_at: presence.as_ref().map(|word| word.seen_at),
         eligible: presence.as_ref().is_some_and(|word| word.eligible),
         until: presence.as_ref().and_then(|word| word.until),
@@ -192,30 +210,4 @@ pub(crate) fn load_places(tx: &mut Tx<'_>) -> Result<HashMap<(String, String), P
         }
     }
     Ok(places)
-}
-
-#[derive(QueryableByName)]
-#[diesel(table_name = consent)]
-struct Consented {
-    vehicle_id: VehicleId,
-    purpose: Purpose,
-    data_class: DataClass,
-}
-
-/// What the owners of these cars allow now; a car that is not in the answer, nothing.
-pub(crate) fn load_permits(
-    tx: &mut Tx<'_>,
-    ids: &[VehicleId],
-) -> Result<HashMap<VehicleId, Permits>> {
-    let rows: Vec<Consented> = Set::default().ids("id", ids.iter().copied()).load(
-        tx.conn,
-        "SELECT c.vehicle_id, c.purpose, c.data_class FROM {set} CROSS JOIN consent c
-        WHERE c.vehicle_id = w.id AND c.withdrawn_at IS NULL",
-    )?;
-    let mut permits: HashMap<VehicleId, Permits> = HashMap::new();
-    for row in rows {
-        let all = permits.entry(row.vehicle_id).or_default();
-        *all = all.with(row.purpose, row.data_class);
-    }
-    Ok(permits)
 }

@@ -4,6 +4,7 @@ mod bill;
 pub(crate) mod engine;
 mod evict;
 mod heartbeat;
+mod income;
 mod plan;
 mod reach;
 mod store;
@@ -13,6 +14,7 @@ mod view;
 pub use bill::{Bill, BillLine, bill};
 pub use evict::{Evict, evict};
 pub use heartbeat::heartbeat;
+pub use income::{DayIncome, Days, Income, IncomeFilter, Money, income, income_days};
 pub use reach::{may_fetch, may_store};
 #[cfg(test)]
 pub(crate) use store::earmark;

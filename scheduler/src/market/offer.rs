@@ -117,6 +117,9 @@ fn on_offer(
     let since = tx.now.plus_s(-config.heartbeat_timeout_s);
     let word = load_presence(tx, row.id)?.filter(|word| word.seen_at >= since);
     let no = |reason: &str| Ok(Err(reason.to_owned()));
+    if row.paused_at.is_some() {
+        return no(if row.leaving.is_some() { "leaving" } else { "paused" });
+    }
     let Some(word) = word.filter(|_| row.active) else { return no("no_heartbeat") };
     if !word.eligible {
         return no(&word.reason);

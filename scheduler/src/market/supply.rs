@@ -10,7 +10,8 @@ use store::{Amount, PartyId, Timestamp, Tx, VehicleId};
 use super::CellRef;
 use super::leader::Reign;
 use crate::assurance::load_resting;
-use crate::{Config, DataClass, Error, Permits, Purpose, Result, Stay};
+use crate::fleet::{Live, open_now};
+use crate::{Config, Error, Permits, Result, Stay};
 
 /// Ids a statement: well under both databases' limits of bound values.
 pub(super) const CHUNK: usize = 500;
@@ -39,6 +40,7 @@ pub(super) fn load_idle(tx: &mut Tx<'_>, config: &Config, market: &str) -> Resul
         .inner_join(presence::table.on(presence::vehicle_id.eq(vehicle::id)))
         .filter(region::market_id.eq(market))
         .filter(vehicle::active.eq(true))
+        .filter(vehicle::paused_at.is_null())
         .filter(presence::eligible.eq(true))
         .filter(presence::seen_at.ge(since))
         .order(vehicle::id)
@@ -54,10 +56,11 @@ pub(super) fn load_idle(tx: &mut Tx<'_>, config: &Config, market: &str) -> Resul
         .load(tx.conn)?;
     let busy: Vec<VehicleId> =
         lease::table.filter(crate::lease::is_live()).select(lease::vehicle_id).load(tx.conn)?;
-    let permits: Vec<(VehicleId, Purpose, DataClass)> = consent::table
+    let consents = consent::table
         .filter(consent::withdrawn_at.is_null())
-        .select((consent::vehicle_id, consent::purpose, consent::data_class))
+        .select(Live::as_select())
         .load(tx.conn)?;
+    let permits = permits_of(tx, consents, &rows)?;
     let resting = load_resting(tx)?;
     Ok(idle(rows, busy.into_iter().chain(resting), permits))
 }
@@ -76,6 +79,7 @@ pub(super) fn load_idle_of(
             .inner_join(presence::table.on(presence::vehicle_id.eq(vehicle::id)))
             .filter(vehicle::id.eq_any(chunk))
             .filter(vehicle::active.eq(true))
+            .filter(vehicle::paused_at.is_null())
             .filter(presence::eligible.eq(true))
             .filter(presence::seen_at.ge(since))
             .select((
@@ -93,29 +97,35 @@ pub(super) fn load_idle_of(
             .filter(crate::lease::is_live())
             .select(lease::vehicle_id)
             .load(tx.conn)?;
-        let permits: Vec<(VehicleId, Purpose, DataClass)> = consent::table
+        let consents = consent::table
             .filter(consent::vehicle_id.eq_any(chunk))
             .filter(consent::withdrawn_at.is_null())
-            .select((consent::vehicle_id, consent::purpose, consent::data_class))
+            .select(Live::as_select())
             .load(tx.conn)?;
+        let permits = permits_of(tx, consents, &rows)?;
         let off = busy.into_iter().chain(resting.iter().copied());
         found.extend(idle(rows, off, permits).into_iter().map(|car| (car.id, car)));
     }
     Ok(found)
 }
 
+/// What the owners of these cars allow now.
+fn permits_of(
+    tx: &mut Tx<'_>,
+    consents: Vec<Live>,
+    rows: &[Row],
+) -> Result<HashMap<VehicleId, Permits>> {
+    let regions: HashMap<VehicleId, &str> = rows.iter().map(|row| (row.0, &*row.2)).collect();
+    open_now(tx, consents, |id| regions.get(&id).copied())
+}
+
 /// Who is neither at work nor resting, and allows something.
 fn idle(
     rows: Vec<Row>,
     busy: impl Iterator<Item = VehicleId>,
-    consents: Vec<(VehicleId, Purpose, DataClass)>,
+    permits: HashMap<VehicleId, Permits>,
 ) -> Vec<IdleCar> {
     let busy: HashSet<VehicleId> = busy.collect();
-    let mut permits: HashMap<VehicleId, Permits> = HashMap::new();
-    for (id, purpose, data_class) in consents {
-        let all = permits.entry(id).or_default();
-        *all = all.with(purpose, data_class);
-    }
     let idle = rows.into_iter().filter(|(id, ..)| !busy.contains(id));
     let cars = idle.filter_map(|(id, owner, region, class, reserve, named, lasts)| {
         let permits = *permits.get(&id)?;

@@ -91,6 +91,15 @@ pub enum Preset {
 }
 
 impl Preset {
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "nights_at_home" => Some(Self::NightsAtHome),
+            "on_charger" => Some(Self::OnCharger),
+            "when_parked" => Some(Self::WhenParked),
+            _ => None,
+        }
+    }
+
     pub fn policy(self) -> Policy {
         let night = TimeOfDay::new(22, 0).zip(TimeOfDay::new(6, 0));
         match self {

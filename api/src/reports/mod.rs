@@ -1,9 +1,12 @@
 //! The book, for finance.
 
+pub mod named;
+
 use std::collections::BTreeMap;
 
 use actix_web::http::header::CONTENT_DISPOSITION;
 use actix_web::{HttpResponse, get, web};
+use billing::report;
 use ledger::check::CheckReport;
 use ledger::report::TrialLine;
 use serde::{Deserialize, Serialize};
@@ -19,6 +22,7 @@ use crate::stream::streamed;
 
 pub fn configure(routes: &mut ServiceConfig<'_>) {
     routes.service(trial_balance).service(journal).service(check);
+    named::configure(routes);
 }
 
 /// One account code in one asset.
@@ -110,17 +114,23 @@ pub enum Format {
     Hledger,
     Beancount,
     Jsonl,
+    Xlsx,
 }
 
 impl Format {
     /// The whole journal in this format.
-    pub fn write(self, tx: &mut Tx<'_>, out: &mut dyn std::io::Write) -> ledger::Result<()> {
+    pub fn write(self, tx: &mut Tx<'_>, out: &mut dyn std::io::Write) -> Result<()> {
         match self {
-            Self::Csv => ledger::export::csv(tx, out),
-            Self::Hledger => ledger::export::hledger(tx, out),
-            Self::Beancount => ledger::export::beancount(tx, out),
-            Self::Jsonl => ledger::export::jsonl(tx, out),
+            Self::Csv => ledger::export::csv(tx, out)?,
+            Self::Hledger => ledger::export::hledger(tx, out)?,
+            Self::Beancount => ledger::export::beancount(tx, out)?,
+            Self::Jsonl => ledger::export::jsonl(tx, out)?,
+            Self::Xlsx => {
+                let all = report::Question::default();
+                report::find("journal")?.write(tx, &all, report::Format::Xlsx, out)?;
+            }
         }
+        Ok(())
     }
 
     /// Media type, and the name of a file of it.
@@ -130,6 +140,7 @@ impl Format {
             Self::Hledger => ("text/plain; charset=utf-8", "journal.hledger"),
             Self::Beancount => ("text/plain; charset=utf-8", "journal.beancount"),
             Self::Jsonl => ("application/x-ndjson", "journal.jsonl"),
+            Self::Xlsx => (report::Format::Xlsx.media_type(), "journal.xlsx"),
         }
     }
 }
@@ -163,8 +174,9 @@ async fn trial_balance(
 ///
 /// Sent while it is read: its length does not matter.
 #[utoipa::path(tag = "finance", security(("bearer" = [])), params(JournalQuery), responses(
-    (status = 200, description = "Every entry: CSV, JSON Lines, or what hledger or beancount reads.",
-        content((String = "text/csv"), (String = "text/plain"), (String = "application/x-ndjson"))),
+    (status = 200, description = "Every entry: CSV, a workbook, JSON Lines, or what hledger or beancount reads.",
+        content((String = "text/csv"), (String = "text/plain"), (String = "application/x-ndjson"),
+        (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"))),
 ))]
 #[get("/v1/ledger/journal")]
 async fn journal(
@@ -178,7 +190,7 @@ async fn journal(
     answer
         .content_type(kind)
         .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")));
-    streamed(app.store.clone(), answer, move |tx, out| Ok(format.write(tx, out)?)).await
+    streamed(app.store.clone(), answer, move |tx, out| format.write(tx, out)).await
 }
 
 /// Check the book

@@ -1,0 +1,15 @@
+DROP TABLE personal_request;
+ALTER TABLE consent DROP COLUMN withdrawn_by;
+ALTER TABLE consent DROP COLUMN hours;
+ALTER TABLE consent DROP COLUMN device;
+ALTER TABLE consent DROP COLUMN law;
+DROP TABLE vehicle_driver;
+DROP TABLE vehicle_code;
+DROP TABLE vehicle_vin;
+DROP INDEX vehicle_leaving;
+ALTER TABLE vehicle DROP COLUMN left_at;
+ALTER TABLE vehicle DROP COLUMN leaving;
+ALTER TABLE vehicle DROP COLUMN paused_at;
+ALTER TABLE vehicle DROP COLUMN battery_wh;
+ALTER TABLE vehicle DROP COLUMN chemistry;
+DROP TABLE data_key;
