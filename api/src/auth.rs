@@ -9,7 +9,7 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
 use scheduler::fleet;
 use sha2::{Digest, Sha256};
-use store::{PartyId, VehicleId};
+use store::{PartyId, Timestamp, VehicleId};
 
 use crate::app::AppState;
 use crate::identity::model::Role;
@@ -103,18 +103,18 @@ impl Car {
         }
     }
 
-    /// Who it is, if this heartbeat of its was not heard before. A car without a key of its own
-    /// numbers none.
+    /// Who it is, and when this process last heard of it, if this heartbeat of its was not heard
+    /// before. A car without a key of its own numbers none.
     ///
     /// # Errors
     /// As [`Self::identify`], and `stale_heartbeat`.
-    pub fn hear(&self, app: &AppState, number: u64) -> Result<VehicleId> {
+    pub fn hear(&self, app: &AppState, number: u64) -> Result<(VehicleId, Option<Timestamp>)> {
         if !Cars::is_token(&self.0) {
-            return self.by_hash(app);
+            return Ok((self.by_hash(app)?, Some(app.store.now())));
         }
         let car = app.cars.check(&app.store, &self.0)?;
-        app.cars.hear(&car, number)?;
-        Ok(car.vehicle)
+        let last = app.cars.hear(&car, number, app.store.now())?;
+        Ok((car.vehicle, last))
     }
 
     fn by_hash(&self, app: &AppState) -> Result<VehicleId> {

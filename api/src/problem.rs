@@ -63,6 +63,7 @@ codes! {
     NotReady "not_ready" 409 "Something is to be done first" "`detail` says what.";
     NoAttempt "no_attempt" 409 "The car has no attempt" "Its lease has ended: drop what it made.";
     StaleHeartbeat "stale_heartbeat" 409 "The heartbeat is an old one" "Number the heartbeats of a session upwards in Driveway-Sequence; sign in again if the count was lost.";
+    WrongOffset "wrong_offset" 409 "Not so many bytes have come" "Ask with HEAD how many have, and send the rest.";
     BodyTooLarge "body_too_large" 413 "The body is too large" "A JSON body may have 1 MiB, a blob 64 MiB.";
     RangeNotSatisfiable "range_not_satisfiable" 416 "There are not so many bytes" "Ask for a range that begins before the end.";
     UnsupportedMediaType "unsupported_media_type" 415 "The body's media type is not taken here" "Send `Content-Type: application/json`.";

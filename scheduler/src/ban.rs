@@ -113,6 +113,18 @@ pub fn programs(tx: &mut Tx<'_>) -> Result<Vec<String>> {
     Ok(rows)
 }
 
+/// The programs that were banned last and still are, and when, the latest first.
+pub fn latest_programs(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<(String, Timestamp)>> {
+    let rows = ban::table
+        .filter(ban::kind.eq(BanKind::Program))
+        .filter(ban::lifted_at.is_null())
+        .order((ban::banned_at.desc(), ban::subject))
+        .limit(limit)
+        .select((ban::subject, ban::banned_at))
+        .load(tx.conn)?;
+    Ok(rows)
+}
+
 /// What time changes: bans that are over are lifted, and jobs that were accepted while a ban was
 /// made are marked. Costs two small reads when there is nothing to do.
 pub(crate) fn keep_up(tx: &mut Tx<'_>) -> Result<()> {

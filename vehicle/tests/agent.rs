@@ -5,15 +5,19 @@
 mod common;
 
 use std::collections::HashMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use common::{counter, guest, pool, tight};
 use vehicle::protocol::{
-    AttemptState, Digest, FailureCode, Fault, Gear, Heartbeat, HeartbeatReply, Limits, Order,
-    Runtime, Telemetry, VacateReason,
+    AttemptState, Digest, FailureCode, Fault, Gear, Heartbeat, HeartbeatReply, Limits, Network,
+    Order, Runtime, Telemetry, VacateReason,
 };
-use vehicle::{Agent, Phase, Transport, TransportError};
+use vehicle::{Agent, FileKey, Phase, Programs, Transport, TransportError};
 
 /// A platform that keeps blobs, gives out what it is told to, and remembers what it heard.
 #[derive(Default)]
@@ -30,6 +34,7 @@ struct Platform {
     refuse: Mutex<bool>,
     /// So many blobs do not come.
     away: Mutex<u32>,
+    forget: Mutex<Vec<Digest>>,
 }
 
 impl Platform {
@@ -52,6 +57,9 @@ impl Platform {
             input: self.keep(input),
             checkpoint: None,
             limits: Limits { fuel: u64::MAX >> 1, host_calls: u64::MAX, ..tight() },
+            term_ms: 900_000,
+            wifi_only: false,
+            program_key: None,
         };
         *self.order.lock().unwrap() = Some(order.clone());
         order
@@ -85,6 +93,7 @@ impl Transport for Platform {
             next_poll_ms: 20,
             order: self.order.lock().unwrap().clone(),
             vacate: self.vacate.lock().unwrap().take(),
+            forget: std::mem::take(&mut self.forget.lock().unwrap()),
         })
     }
 
@@ -384,4 +393,249 @@ fn shutdown_leaves_nothing_behind() {
     agent.shutdown();
     assert!(agent.attempt().is_none());
     assert_eq!(platform.ends(), []);
+}
+
+/// A platform whose blobs come a byte at a time, beside the heartbeats.
+struct Crawling {
+    platform: Arc<Platform>,
+    /// Blobs are on their way.
+    moves: Arc<AtomicBool>,
+}
+
+impl Transport for Crawling {
+    fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply, TransportError> {
+        self.platform.heartbeat(heartbeat)
+    }
+
+    fn fetch_blob(&self, digest: &Digest) -> Result<Vec<u8>, TransportError> {
+        self.platform.fetch_blob(digest)
+    }
+
+    fn store_blob(&self, bytes: &[u8]) -> Result<Digest, TransportError> {
+        self.platform.store_blob(bytes)
+    }
+
+    fn fetch_blob_from(
+        &self,
+        digest: &Digest,
+        from: u64,
+        into: &mut dyn Write,
+    ) -> Result<(), TransportError> {
+        let blob = self.platform.fetch_blob(digest)?;
+        self.moves.store(true, Ordering::Relaxed);
+        for byte in &blob[from as usize..] {
+            let written = into.write_all(&[*byte]);
+            if let Err(error) = written {
+                self.moves.store(false, Ordering::Relaxed);
+                return Err(TransportError::on_the_car(error));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    fn aside(&self) -> Option<Arc<dyn Transport>> {
+        let (platform, moves) = (Arc::clone(&self.platform), Arc::clone(&self.moves));
+        Some(Arc::new(Crawling { platform, moves }))
+    }
+}
+
+#[test]
+fn in_the_middle_of_a_transfer_the_car_is_heard_and_its_driver_gets_it_back() {
+    let platform = Arc::new(Platform::default());
+    let moves = Arc::new(AtomicBool::new(false));
+    let crawling = Crawling { platform: Arc::clone(&platform), moves: Arc::clone(&moves) };
+    platform.give("a", &guest(FOREVER), &[7; 100_000]);
+    let mut agent = Agent::new(Arc::new(pool(1)));
+    let poll = |agent: &mut Agent, telemetry: &Telemetry| {
+        let now_us = NOW.with(|zero| zero.elapsed().as_micros() as i64);
+        let began = Instant::now();
+        let wait_us = agent.poll(&crawling, telemetry, now_us);
+        assert!(began.elapsed() < Duration::from_millis(200), "a poll waited for a blob");
+        std::thread::sleep(Duration::from_micros(wait_us.clamp(0, 20_000) as u64));
+    };
+    let began = Instant::now();
+    while !moves.load(Ordering::Relaxed) || platform.heard.lock().unwrap().len() < 10 {
+        assert!(began.elapsed() < common::PATIENCE);
+        poll(&mut agent, &parked());
+    }
+    assert_eq!(phase(&agent), Some(Phase::Queued));
+    let driver = Telemetry { driver_seat_occupied: Some(true), ..parked() };
+    let came = Instant::now();
+    while platform.ends().is_empty() {
+        poll(&mut agent, &driver);
+        assert!(came.elapsed() < Duration::from_millis(tight().grace_ms.into()));
+    }
+    assert_eq!(platform.ends()[0], AttemptState::Vacated { metered_us: 0 });
+    let began = Instant::now();
+    while moves.load(Ordering::Relaxed) {
+        assert!(began.elapsed() < Duration::from_secs(5), "the transfer goes on without need");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A platform that cuts each transfer in two.
+struct Cutting(Platform, Mutex<Vec<u64>>);
+
+impl Transport for Cutting {
+    fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply, TransportError> {
+        self.0.heartbeat(heartbeat)
+    }
+
+    fn fetch_blob(&self, digest: &Digest) -> Result<Vec<u8>, TransportError> {
+        self.0.fetch_blob(digest)
+    }
+
+    fn store_blob(&self, bytes: &[u8]) -> Result<Digest, TransportError> {
+        self.0.store_blob(bytes)
+    }
+
+    fn fetch_blob_from(
+        &self,
+        digest: &Digest,
+        from: u64,
+        into: &mut dyn Write,
+    ) -> Result<(), TransportError> {
+        let blob = self.0.fetch_blob(digest)?;
+        self.1.lock().unwrap().push(from);
+        let (from, half) = (from as usize, blob.len() / 2);
+        if from < half {
+            into.write_all(&blob[from..half]).unwrap();
+            return Err(TransportError::Unreachable("cut".into()));
+        }
+        into.write_all(&blob[from..]).unwrap();
+        Ok(())
+    }
+}
+
+#[test]
+fn what_was_cut_on_its_way_goes_on_from_there() {
+    let cutting = Cutting(Platform::default(), Mutex::default());
+    let mut input = vec![0; 300_000];
+    input[..8].copy_from_slice(&1000u64.to_le_bytes());
+    let order = cutting.0.give("a", &counter(), &input);
+    let program = cutting.0.blob(&order.program).len() as u64;
+    let mut agent = Agent::new(Arc::new(pool(1)));
+    let began = Instant::now();
+    while cutting.0.ends().is_empty() {
+        let now_us = NOW.with(|zero| zero.elapsed().as_micros() as i64);
+        let wait_us = agent.poll(&cutting, &parked(), now_us);
+        assert!(began.elapsed() < common::PATIENCE);
+        std::thread::sleep(Duration::from_micros(wait_us.clamp(0, 100_000) as u64));
+    }
+    assert!(matches!(cutting.0.ends()[0], AttemptState::Completed { .. }));
+    assert_eq!(*cutting.1.lock().unwrap(), [0, program / 2, 0, 150_000]);
+}
+
+/// All that this process's pools have on the disk.
+fn pool_files() -> Vec<PathBuf> {
+    let prefix = format!("driveway-pool-{}-", std::process::id());
+    let folders = fs::read_dir(std::env::temp_dir()).unwrap().flatten();
+    let own = folders.filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
+    own.flat_map(|folder| fs::read_dir(folder.path()).into_iter().flatten().flatten())
+        .map(|entry| entry.path())
+        .collect()
+}
+
+fn has(path: &Path, text: &[u8]) -> bool {
+    let bytes = fs::read(path).unwrap_or_default();
+    bytes.windows(text.len()).any(|window| window == text)
+}
+
+#[test]
+fn a_lease_leaves_nothing_and_nothing_of_it_can_be_read_on_the_disk() {
+    const SECRET: &[u8] = b"what only the customer knows";
+    let platform = Platform::default();
+    let mut agent = Agent::new(Arc::new(pool(1)));
+    let writes = r#"(drop (call $output_write (i32.const 0)
+            (call $input_read (i32.const 0) (i32.const 0) (i32.const 60000))))
+        (loop $l (br_if $l (i32.eqz (call $should_yield)))) (i32.const 1)"#;
+    let input = SECRET.repeat(9_999);
+    platform.give("a", &guest(writes), &input);
+    drive(&mut agent, &platform, &parked(), |agent| {
+        agent.attempt().is_some_and(|attempt| attempt.metered_us > 50_000)
+    });
+    let sealed = input.len() as u64 + 16 * input.len().div_ceil(64 << 10) as u64;
+    let len = |path: &PathBuf| fs::metadata(path).map_or(0, |about| about.len());
+    let inputs: Vec<PathBuf> = pool_files().into_iter().filter(|it| len(it) == sealed).collect();
+    assert_eq!(inputs.len(), 1, "the input is there");
+    assert!(!pool_files().iter().any(|path| has(path, SECRET)));
+    *platform.order.lock().unwrap() = None;
+    *platform.vacate.lock().unwrap() = Some(VacateReason::NotYours);
+    drive(&mut agent, &platform, &parked(), |agent| agent.attempt().is_none());
+    let began = Instant::now();
+    while inputs[0].exists() {
+        assert!(began.elapsed() < Duration::from_secs(5), "the lease is over");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_program_on_the_disk_is_run_with_the_next_order_and_wiped_when_it_is_banned() {
+    let folder = std::env::temp_dir().join(format!("driveway-programs-{}", std::process::id()));
+    let platform = Platform::default();
+    let programs = || Arc::new(Programs::open(&folder, 1 << 20).unwrap());
+    let give = |attempt: &str| {
+        let order = platform.give(attempt, &counter(), &1000u64.to_le_bytes());
+        let order = Order { program_key: Some(FileKey::new([3; 32])), ..order };
+        *platform.order.lock().unwrap() = Some(order.clone());
+        order
+    };
+    let program = give("a").program;
+    let mut agent = Agent::new(Arc::new(pool(1))).with_programs(programs());
+    drive(&mut agent, &platform, &parked(), |_| platform.ends().len() == 1);
+    let file = folder.join(&program.0);
+    let plain = platform.blob(&program);
+    assert!(file.exists() && !has(&file, &plain[..32]));
+
+    // The car begins anew, and the program cannot be fetched: it need not.
+    drop(agent);
+    give("b");
+    platform.blobs.lock().unwrap().remove(&program);
+    let mut agent = Agent::new(Arc::new(pool(1))).with_programs(programs());
+    drive(&mut agent, &platform, &parked(), |_| platform.ends().len() == 2);
+    assert!(matches!(platform.ends()[1], AttemptState::Completed { .. }));
+
+    *platform.order.lock().unwrap() = None;
+    *platform.forget.lock().unwrap() = vec![program];
+    drive(&mut agent, &platform, &parked(), |_| !file.exists());
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn blobs_wait_for_a_network_that_the_owner_permits() {
+    let platform = Platform::default();
+    let mut agent = Agent::new(Arc::new(pool(1)));
+    let order = platform.give("a", &counter(), &1000u64.to_le_bytes());
+    *platform.order.lock().unwrap() = Some(Order { wifi_only: true, ..order });
+    for network in [None, Some(Network::Cellular)] {
+        let away = Telemetry { network, ..parked() };
+        let heard = platform.heard.lock().unwrap().len();
+        drive(&mut agent, &platform, &away, |_| platform.heard.lock().unwrap().len() > heard + 5);
+        assert_eq!(phase(&agent), Some(Phase::Queued));
+    }
+    let home = Telemetry { network: Some(Network::Wifi), ..parked() };
+    drive(&mut agent, &platform, &home, |_| !platform.ends().is_empty());
+    assert!(matches!(platform.ends()[0], AttemptState::Completed { .. }));
+}
+
+#[test]
+fn out_of_the_network_the_car_ends_the_work_with_the_term_and_is_told_so_on_return() {
+    let platform = Platform::default();
+    let pool = Arc::new(pool(1));
+    let mut agent = Agent::new(Arc::clone(&pool));
+    let order = platform.give("a", &guest(FOREVER), b"");
+    *platform.order.lock().unwrap() = Some(Order { term_ms: 1_500, ..order });
+    drive(&mut agent, &platform, &parked(), |agent| phase(agent) == Some(Phase::Running));
+    *platform.order.lock().unwrap() = None;
+    *platform.lose.lock().unwrap() = u32::MAX;
+    let began = Instant::now();
+    drive(&mut agent, &platform, &parked(), |agent| phase(agent) == Some(Phase::Reporting));
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(agent.take_word().is_none());
+    *platform.vacate.lock().unwrap() = Some(VacateReason::NotYours);
+    *platform.lose.lock().unwrap() = 0;
+    drive(&mut agent, &platform, &parked(), |agent| agent.attempt().is_none());
+    assert_eq!(agent.take_word(), Some(VacateReason::NotYours));
+    assert!(matches!(platform.ends()[0], AttemptState::Vacated { metered_us: 1.. }));
 }

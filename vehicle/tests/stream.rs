@@ -7,7 +7,6 @@ mod common;
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,7 +16,7 @@ use vehicle::protocol::{
     AttemptState, Digest, FailureCode, Gear, Heartbeat, HeartbeatReply, Limits, Order, Runtime,
     Telemetry,
 };
-use vehicle::{Agent, Input, Outcome, Transport, TransportError};
+use vehicle::{Agent, Input, Made, Outcome, Transport, TransportError};
 
 /// A file of so many MiB in a folder that goes when the test ends.
 struct Big(PathBuf);
@@ -86,7 +85,7 @@ fn input_and_output_larger_than_its_memory_pass_through() {
     let Outcome::Completed { output } = &ended.outcome else { panic!("{ended:?}") };
     assert_eq!(output.size().unwrap(), 300 << 20);
     let mut end = [0; 26];
-    File::open(output.path()).unwrap().read_exact_at(&mut end, (300 << 20) - 26).unwrap();
+    assert_eq!(output.open().unwrap().read_at((300 << 20) - 26, &mut end).unwrap(), 26);
     assert!(end.iter().all(u8::is_ascii_uppercase));
     let own = peak_kib("self").unwrap();
     assert!(own < 64 << 10, "the pool had {own} KiB");
@@ -113,26 +112,39 @@ impl Transport for Disk {
     fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply, TransportError> {
         let state = heartbeat.attempt.as_ref().map(|report| report.state.clone());
         *self.ended.lock().unwrap() = state.filter(AttemptState::is_terminal);
-        Ok(HeartbeatReply { next_poll_ms: 50, order: Some(self.order.clone()), vacate: None })
+        Ok(HeartbeatReply {
+            next_poll_ms: 50,
+            order: Some(self.order.clone()),
+            ..HeartbeatReply::default()
+        })
     }
 
-    fn fetch_blob(&self, digest: &Digest) -> Result<Vec<u8>, TransportError> {
-        assert_eq!(*digest, self.order.program, "the input is not for memory");
-        Ok(self.program.clone())
+    fn fetch_blob(&self, _: &Digest) -> Result<Vec<u8>, TransportError> {
+        panic!("the input is not for memory");
     }
 
     fn store_blob(&self, _: &[u8]) -> Result<Digest, TransportError> {
         panic!("the output is not for memory");
     }
 
-    fn fetch_blob_to(&self, _: &Digest, into: &mut dyn Write) -> Result<(), TransportError> {
+    fn fetch_blob_from(
+        &self,
+        digest: &Digest,
+        from: u64,
+        into: &mut dyn Write,
+    ) -> Result<(), TransportError> {
+        assert_eq!(from, 0);
+        if *digest == self.order.program {
+            into.write_all(&self.program).unwrap();
+            return Ok(());
+        }
         std::io::copy(&mut File::open(&self.input).unwrap(), into).unwrap();
         Ok(())
     }
 
-    fn store_file(&self, path: &Path) -> Result<Digest, TransportError> {
-        let digest = Digest::of_reader(&mut File::open(path).unwrap()).unwrap();
-        let size = fs::metadata(path).unwrap().len();
+    fn store_made(&self, made: &Made) -> Result<Digest, TransportError> {
+        let digest = Digest::of_reader(&mut made.reader(0).unwrap()).unwrap();
+        let size = made.size;
         *self.stored.lock().unwrap() = Some((digest.clone(), size));
         Ok(digest)
     }
@@ -152,6 +164,9 @@ fn an_agent_passes_them_on_from_file_to_file() {
         input: Digest::of_reader(&mut File::open(&big.0).unwrap()).unwrap(),
         checkpoint: None,
         limits: Limits { memory_bytes: 64 << 20, ..limits },
+        term_ms: 900_000,
+        wifi_only: false,
+        program_key: None,
     };
     let input = big.0.clone();
     let (stored, ended) = (Mutex::default(), Mutex::default());

@@ -73,7 +73,7 @@ async fn put_blob(
 
 /// Even if the blob is there already the bytes are read and checked: having them is what gives
 /// the right to read them. More than `most` bytes are refused.
-pub(crate) async fn receive(
+async fn receive(
     blobs: &Blobs,
     digest: &Digest,
     mut body: web::Payload,

@@ -8,7 +8,9 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{
+    GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload,
+};
 use sha2::{Digest as _, Sha256};
 use store::Store;
 use tokio::runtime::Runtime;
@@ -135,6 +137,27 @@ impl Blobs {
         }
     }
 
+    /// The bytes from `from` on, fewer than all, and how many there are of all; none if there are not
+    /// more than `from`.
+    pub async fn stream_from(
+        &self,
+        digest: &Digest,
+        from: u64,
+    ) -> Result<Option<(u64, BoxStream<'static, Result<Bytes, BlobError>>)>, BlobError> {
+        let size = match self.0.objects.head(&path(digest)).await {
+            Ok(meta) => meta.size,
+            // One that is small is as well sent whole.
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if from >= size {
+            return Ok(None);
+        }
+        let options = GetOptions { range: Some(GetRange::Offset(from)), ..GetOptions::default() };
+        let found = self.0.objects.get_opts(&path(digest), options).await?;
+        Ok(Some((size, found.into_stream().map_err(BlobError::from).boxed())))
+    }
+
     /// Up to `len` bytes from `from`, none at the end, for callers on a thread of their own.
     pub fn get_range(&self, digest: &Digest, from: u64, len: u64) -> Result<Vec<u8>, BlobError> {
         self.block_on(async move |blobs| {
@@ -156,7 +179,8 @@ impl Blobs {
     pub async fn upload(&self, digest: &Digest) -> Result<Upload, BlobError> {
         let parts = self.0.objects.put_multipart(&path(digest)).await?;
         let (pending, hasher) = (Vec::new(), Sha256::new());
-        Ok(Upload { parts: Some(parts), pending, size: 0, hasher, digest: digest.clone() })
+        let digest = digest.clone();
+        Ok(Upload { parts: Some(parts), pending, size: 0, hasher, digest, sending: false })
     }
 }
 
@@ -167,6 +191,8 @@ pub struct Upload {
     size: usize,
     hasher: Sha256,
     digest: Digest,
+    /// A part is on its way to the store: whoever is dropped now does not know whether it came.
+    sending: bool,
 }
 
 impl Upload {
@@ -187,9 +213,25 @@ impl Upload {
     async fn flush(&mut self) -> Result<(), BlobError> {
         let part = std::mem::take(&mut self.pending);
         if let Some(parts) = &mut self.parts {
+            self.sending = true;
             parts.put_part(PutPayload::from(part)).await?;
+            self.sending = false;
         }
         Ok(())
+    }
+
+    /// Bytes that have come.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    pub fn is_of(&self, digest: &Digest) -> bool {
+        self.digest == *digest
+    }
+
+    /// Whether more can be written, whatever happened to who wrote.
+    pub fn goes_on(&self) -> bool {
+        self.parts.is_some() && !self.sending
     }
 
     /// Checks the digest and keeps the blob. Answers its size.

@@ -9,5 +9,4 @@ mod keeper;
 pub mod store;
 
 pub use handlers::configure;
-pub(crate) use handlers::receive;
-pub use keeper::{BlobError, Blobs, MAX_BLOB, parse_digest};
+pub use keeper::{BlobError, Blobs, MAX_BLOB, Upload, parse_digest};

@@ -10,7 +10,9 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64_URL;
 use scheduler::fleet::key;
 use store::{Store, Timestamp, VehicleId};
+use vehicle::protocol::{Digest, FileKey, HeartbeatReply};
 
+use super::uploads::Uploads;
 use crate::keys::{self, Purpose};
 use crate::problem::{Code, Problem, Result};
 
@@ -21,6 +23,11 @@ const FRESH_US: i64 = 1_000_000;
 /// Tokens of a key that was replaced longer ago have expired, by nodes whose clocks are a minute
 /// apart.
 const ALIVE_US: i64 = (TOKEN_S + 60) * 1_000_000;
+/// How long after a ban's moment a car is told of it again, microseconds: until then it may not have
+/// been committed, or read here.
+const LATE_US: i64 = 10_000_000;
+/// The latest bans that cars are told of. No order holds a banned program, so its key is told no more.
+const MAX_BANNED: i64 = 256;
 const PREFIX: &str = "drive1.";
 /// Vehicle, first half of the key's id, session, expiry.
 const CLAIMS: usize = 16 + 16 + 8 + 8;
@@ -39,28 +46,46 @@ pub struct SignedIn {
 /// by every node.
 pub struct Cars {
     mac: hmac::Key,
-    /// The last heartbeat of each car: session and number. Lost with the process, which takes the
-    /// next one that comes.
-    heard: Vec<Mutex<HashMap<VehicleId, (i64, u64)>>>,
+    /// What programs' keys are made with.
+    programs: hmac::Key,
+    /// The last heartbeat of each car. Lost with the process, which takes the next one that comes.
+    heard: Vec<Mutex<HashMap<VehicleId, Heard>>>,
+    /// What cars were sending when they were cut off.
+    pub uploads: Uploads,
     replaced: Mutex<Replaced>,
     /// Held by who asks for replaced keys.
     asking: Mutex<()>,
 }
 
-/// The keys of cars that were enrolled while tokens of earlier keys can be alive.
+/// A heartbeat that was taken.
+#[derive(Clone, Copy)]
+struct Heard {
+    session: i64,
+    number: u64,
+    at: Timestamp,
+}
+
+/// The keys of cars that were enrolled while tokens of earlier keys can be alive, and the programs
+/// that were banned last.
 #[derive(Default)]
 struct Replaced {
     asked_at: Option<Timestamp>,
     keys: HashMap<VehicleId, [u8; 16]>,
+    banned: Vec<(Digest, Timestamp)>,
 }
 
 impl Cars {
     pub fn load(store: &Store) -> Result<Self> {
         let (_, private) = keys::newest(store, Purpose::Tokens)?;
         // A key of its own, derived: what is signed here can stand for nothing else.
-        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &private), b"cars' tokens");
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, &private);
+        let derive = |purpose: &[u8]| {
+            hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&secret, purpose).as_ref())
+        };
         Ok(Self {
-            mac: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
+            mac: derive(b"cars' tokens"),
+            programs: derive(b"programs in cars"),
+            uploads: Uploads::default(),
             heard: (0..64).map(|_| Mutex::default()).collect(),
             replaced: Mutex::default(),
             asking: Mutex::default(),
@@ -120,17 +145,34 @@ impl Cars {
     /// Takes a heartbeat's number: from 1, greater than the last one of its session, and of no session
     /// that a later one has followed.
     ///
+    /// Answers when this process heard the one before.
+    ///
     /// # Errors
     /// `stale_heartbeat`.
-    pub fn hear(&self, car: &SignedIn, number: u64) -> Result<()> {
+    pub fn hear(&self, car: &SignedIn, number: u64, at: Timestamp) -> Result<Option<Timestamp>> {
         let place = usize::from(car.vehicle.as_bytes()[15]) % self.heard.len();
         let mut heard = lock(&self.heard[place]);
-        let last = heard.entry(car.vehicle).or_insert((i64::MIN, 0));
-        if number == 0 || (car.session, number) <= *last {
+        let last = heard.get(&car.vehicle).copied();
+        let old = last.is_some_and(|last| (car.session, number) <= (last.session, last.number));
+        if number == 0 || old {
             return Err(Problem::new(Code::StaleHeartbeat));
         }
-        *last = (car.session, number);
-        Ok(())
+        heard.insert(car.vehicle, Heard { session: car.session, number, at });
+        Ok(last.map(|last| last.at))
+    }
+
+    /// What an answer holds for a car on the road alone: the key of the program in its cache, and
+    /// what was banned since its last heartbeat.
+    pub fn complete(&self, mut reply: HeartbeatReply, last: Option<Timestamp>) -> HeartbeatReply {
+        if let Some(order) = &mut reply.order {
+            let key = hmac::sign(&self.programs, order.program.0.as_bytes());
+            order.program_key = key.as_ref().try_into().ok().map(FileKey::new);
+        }
+        let since = last.map_or(Timestamp(0), |at| at.plus_us(-LATE_US));
+        let replaced = lock(&self.replaced);
+        let news = replaced.banned.iter().filter(|(_, at)| *at >= since);
+        reply.forget = news.map(|(digest, _)| digest.clone()).collect();
+        reply
     }
 
     fn freshen(&self, store: &Store, now: Timestamp) -> Result<()> {
@@ -149,10 +191,14 @@ impl Cars {
         if is_fresh(asked_at()) {
             return Ok(());
         }
-        let keys = store.read(|tx| key::keys_since(tx, now.plus_us(-ALIVE_US)))?;
+        let (keys, banned) = store.read(|tx| {
+            let keys = key::keys_since(tx, now.plus_us(-ALIVE_US))?;
+            Ok::<_, scheduler::Error>((keys, scheduler::ban::latest_programs(tx, MAX_BANNED)?))
+        })?;
+        let banned = banned.into_iter().map(|(digest, at)| (Digest(digest), at)).collect();
         let named = |(id, key): (VehicleId, Vec<u8>)| Some((id, half(&key.try_into().ok()?)));
         let keys = keys.into_iter().filter_map(named).collect();
-        *lock(&self.replaced) = Replaced { asked_at: Some(now), keys };
+        *lock(&self.replaced) = Replaced { asked_at: Some(now), keys, banned };
         Ok(())
     }
 }

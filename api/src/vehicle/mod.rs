@@ -10,6 +10,7 @@ mod model;
 mod offer;
 mod reputation;
 mod sharing;
+mod uploads;
 
 use ::store::VehicleId;
 use ::vehicle::road::SEQUENCE;
@@ -38,7 +39,11 @@ pub fn configure(routes: &mut ServiceConfig<'_>) {
     routes.service(sharing::share).service(sharing::accept).service(sharing::driving);
     routes.service(sharing::drivers).service(sharing::remove_driver);
     routes.service(enrolment::start_enrolment).service(enrolment::enrol);
-    routes.service(enrolment::sign_in).service(blobs::fetch_blob).service(blobs::store_blob);
+    routes
+        .service(enrolment::sign_in)
+        .service(blobs::fetch_blob)
+        .service(blobs::store_blob)
+        .service(blobs::show_upload);
     routes.service(reputation::show_reputation).service(reputation::list_dissents);
 }
 
@@ -162,8 +167,9 @@ async fn heartbeat(
     let beat = body.value.0;
     let number = sequence(&request);
     let reply = web::block(move || {
-        let id = car.hear(&state, number)?;
-        Ok::<_, Problem>(state.desk.heartbeat(id, &beat)?)
+        let (id, last) = car.hear(&state, number)?;
+        let reply = state.desk.heartbeat(id, &beat)?;
+        Ok::<_, Problem>(state.cars.complete(reply, last))
     });
     Ok(HttpResponse::Ok().json(reply.await??))
 }

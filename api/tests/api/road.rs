@@ -215,9 +215,6 @@ store::on_both_databases! {
         refused(idle.store_blob(b"result"), "no_attempt");
 
         let result = vec![7; 1 << 20];
-        let file = app.db.dir.path().join("result");
-        std::fs::write(&file, &result).unwrap();
-        assert_eq!(road.store_file(&file).unwrap(), Digest::of(&result));
         assert_eq!(road.store_blob(&result).unwrap(), Digest::of(&result));
         // What it stored it cannot read, nor can the customer before it is a result.
         refused(road.fetch_blob(&Digest::of(&result)), "not_found");
@@ -233,4 +230,125 @@ fn a_car_sends_its_secrets_to_no_plain_address() {
         assert!(Net::new(url, None).is_err(), "{url}");
     }
     assert!(Net::new("https://driveway.example", Some(b"no certificate")).is_err());
+}
+
+/// A car with a running attempt: its way, its token, and its order as it came.
+fn at_work(app: &TestApp) -> (Road, String, Value) {
+    let node: NodeId = app.db.store.env().ids.id(app.db.store.now());
+    let (customer, owner) = (app.customer("ada"), app.owner("olga"));
+    customer.deposit("5.00");
+    customer.post("/v1/jobs", &new_job(&customer)).expect(201);
+    let (_, key) = enrolled(app, &owner);
+    let client = signed_in(app, &key);
+    beat(app, &client, Some(1)).expect(200);
+    tick(app, node);
+    let order = beat(app, &client, Some(2)).expect(200)["order"].clone();
+    (Road::new(net(app), key), client.token.unwrap(), order)
+}
+
+store::on_both_databases! {
+    fn a_transfer_that_was_cut_goes_on_in_both_directions(db) {
+        let app = TestApp::start(db);
+        let (road, token, order) = at_work(&app);
+        let program = order["program"].as_str().unwrap();
+        let http = reqwest::blocking::Client::new();
+        let url = |digest: &str| format!("{}/v1/vehicles/blobs/{digest}", app.base);
+        for (range, status, expected) in [
+            ("bytes=5-", 206, &PROGRAM[5..]),
+            ("bytes=0-", 200, PROGRAM),
+            ("bytes=5-6", 200, PROGRAM),
+            ("bytes=999999-", 200, PROGRAM),
+            ("bytes=-1", 200, PROGRAM),
+            ("lines=5-", 200, PROGRAM),
+        ] {
+            let request = http.get(url(program)).bearer_auth(&token).header("range", range);
+            let answer = request.send().unwrap();
+            assert_eq!(answer.status(), status, "{range}");
+            if status == 206 {
+                let said = format!("bytes 5-{}/{}", PROGRAM.len() - 1, PROGRAM.len());
+                assert_eq!(answer.headers()["content-range"], said.as_str());
+            }
+            assert_eq!(answer.bytes().unwrap(), expected, "{range}");
+        }
+        let mut rest = Vec::new();
+        road.fetch_blob_from(&Digest(program.to_owned()), 5, &mut rest).unwrap();
+        assert_eq!(rest, &PROGRAM[5..]);
+
+        // Half of a result comes, then the connection ends.
+        let result: Vec<u8> = (0..3_000_000u32).map(|n| (n % 251) as u8).collect();
+        let digest = Digest::of(&result);
+        let offset = || {
+            let answer = http.head(url(&digest.0)).bearer_auth(&token).send().unwrap();
+            answer.headers()["upload-offset"].to_str().unwrap().parse::<usize>().unwrap()
+        };
+        assert_eq!(offset(), 0);
+        let put = |range: String, body: Vec<u8>| {
+            let request = http.put(url(&digest.0)).bearer_auth(&token);
+            let request = request.header("content-type", "application/octet-stream");
+            request.header("content-range", range).body(body).send().unwrap()
+        };
+        let last = result.len() - 1;
+        let all = format!("bytes 0-{last}/{}", result.len());
+        {
+            use std::io::Write;
+            let host = app.base.strip_prefix("http://").unwrap();
+            let mut line = std::net::TcpStream::connect(host).unwrap();
+            write!(
+                line,
+                "PUT /v1/vehicles/blobs/{} HTTP/1.1\r\nhost: {host}\r\n\
+                authorization: Bearer {token}\r\ncontent-type: application/octet-stream\r\n\
+                content-range: {all}\r\ncontent-length: {}\r\n\r\n",
+                digest.0,
+                result.len(),
+            )
+            .unwrap();
+            line.write_all(&result[..1_500_000]).unwrap();
+        }
+        let began = std::time::Instant::now();
+        while offset() == 0 {
+            assert!(began.elapsed().as_secs() < 20, "what came is lost");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let came = offset();
+        assert!(came <= 1_500_000);
+        // Only the right rest is taken, and refusals lose nothing.
+        for wrong in [came - 1, came + 1] {
+            let range = format!("bytes {wrong}-{last}/{}", result.len());
+            let refused = put(range, result[wrong..].to_vec());
+            assert_eq!(refused.status(), 409);
+            assert_eq!(refused.json::<Value>().unwrap()["code"], "wrong_offset");
+        }
+        for unread in ["bytes 1-2/9", "nonsense"] {
+            assert_eq!(put(unread.to_owned(), vec![1; 9]).status(), 422, "{unread}");
+        }
+        assert_eq!(offset(), came);
+        assert_eq!(road.store_blob(&result).unwrap(), digest);
+        assert_eq!(offset(), 0, "it is whole now");
+        // A rest that makes another blob of it is found out.
+        let small = put(format!("bytes 0-3/{}", 4), vec![1; 4]);
+        assert_eq!(small.json::<Value>().unwrap()["code"], "digest_mismatch");
+        let large = format!("bytes 0-{}/{}", (1u64 << 40) - 1, 1u64 << 40);
+        assert_eq!(put(large, vec![1; 4]).status(), 413);
+    }
+}
+
+store::on_both_databases! {
+    fn an_order_brings_the_programs_key_and_a_ban_wipes_it(db) {
+        let app = TestApp::start(db);
+        let (road, _, order) = at_work(&app);
+        assert_eq!(order["program_key"].as_str().unwrap().len(), 64);
+        assert!((1..=900_000).contains(&order["term_ms"].as_u64().unwrap()), "{order}");
+        app.db.clock.advance_s(1);
+        assert_eq!(road.heartbeat(&at_home()).unwrap().forget, []);
+        let program = Digest(order["program"].as_str().unwrap().to_owned());
+        let ban = json!({ "kind": "program", "subject": program.0, "reason": "it mines" });
+        app.operator().post("/v1/bans", &ban).expect(201);
+        app.db.clock.advance_s(2);
+        assert_eq!(road.heartbeat(&at_home()).unwrap().forget, [program]);
+        // Told for as long as a word may be late, and not for ever.
+        app.db.clock.advance_s(20);
+        road.heartbeat(&at_home()).unwrap();
+        app.db.clock.advance_s(1);
+        assert_eq!(road.heartbeat(&at_home()).unwrap().forget, []);
+    }
 }
