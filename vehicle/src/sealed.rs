@@ -167,7 +167,12 @@ impl SealedFile {
         let sealed = file.metadata()?.len();
         let len = open_len(sealed).ok_or_else(|| corrupt("is not whole"))?;
         let chunks = sealed.div_ceil(SEALED_CHUNK);
-        Ok(Self { file, cipher: key.cipher()?, len, chunks, open: None, at: 0 })
+        let mut file = Self { file, cipher: key.cipher()?, len, chunks, open: None, at: 0 };
+        if len == 0 {
+            // No byte of it will ever be read, and it may be the rest of something.
+            file.chunk(0)?;
+        }
+        Ok(file)
     }
 
     pub fn size(&self) -> u64 {

@@ -342,7 +342,7 @@ store::on_both_databases! {
         assert_eq!(road.heartbeat(&at_home()).unwrap().forget, []);
         let program = Digest(order["program"].as_str().unwrap().to_owned());
         let ban = json!({ "kind": "program", "subject": program.0, "reason": "it mines" });
-        app.operator().post("/v1/bans", &ban).expect(201);
+        crate::market::operator(&app).post("/v1/bans", &ban).expect(201);
         app.db.clock.advance_s(2);
         assert_eq!(road.heartbeat(&at_home()).unwrap().forget, [program]);
         // Told for as long as a word may be late, and not for ever.

@@ -120,6 +120,7 @@ const ROUTES: &[&str] = &[
     "GET /v1/ledger/journal",
     "GET /v1/ledger/check",
     "GET /v1/wallet/proof",
+    "HEAD /v1/vehicles/blobs/{digest}",
     "GET /v1/earnings/proof",
     "GET /v1/ledger/keys",
 ];

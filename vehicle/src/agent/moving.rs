@@ -31,12 +31,14 @@ impl<T: Send + 'static> Moving<T> {
         let (result, stop) = (Arc::default(), Arc::new(AtomicBool::new(false)));
         let moving = Self { result: Arc::clone(&result), stop: Arc::clone(&stop) };
         let Some(aside) = transport.aside() else {
-            *lock(&result) = Some(work(transport, &stop));
+            let done = work(transport, &stop);
+            *lock(&result) = Some(done);
             return moving;
         };
         let waker = waker.cloned();
         let body = move || {
-            *lock(&result) = Some(work(aside.as_ref(), &stop));
+            let done = work(aside.as_ref(), &stop);
+            *lock(&result) = Some(done);
             if let Some(wake) = waker.filter(|_| !stop.load(Ordering::Relaxed)) {
                 wake();
             }

@@ -72,7 +72,8 @@ impl Shelf {
         digest: &Digest,
     ) -> Result<Output, TransportError> {
         // Taken out, so that a transfer that was called off and one that follows do not meet.
-        let part = match lock(&self.0).remove(digest) {
+        let known = lock(&self.0).remove(digest);
+        let part = match known {
             Some(Blob::Whole(file)) => {
                 lock(&self.0).insert(digest.clone(), Blob::Whole(file.clone()));
                 return Ok(file);
