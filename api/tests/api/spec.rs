@@ -188,6 +188,8 @@ fn the_specification_names_every_route() {
         let ask = client.ask(method.parse().unwrap(), &path, &Value::Null);
         let answer = client.send(&ask);
         match operation.get("security") {
+            // Its answer has no body.
+            Some(_) if method == "HEAD" => assert_eq!(answer.status, 401, "{name}"),
             Some(_) => drop(answer.refused(401, "token_missing")),
             None => assert_ne!(answer.status, 401, "{name}"),
         }
