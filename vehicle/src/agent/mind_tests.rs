@@ -331,7 +331,7 @@ fn a_result_that_nobody_heard_of_is_told_after_the_term_too() {
     let mut car = Car::with_attempt();
     let told = Act::Heartbeat(Some(report("a", completed())));
     let ended = Seen::Ended(completed(), Account::default());
-    assert_eq!(car.look(true, ended), [told.clone()]);
+    assert_eq!(car.look(true, ended), std::slice::from_ref(&told));
     car.hear_nothing();
     car.pass(900_000_000);
     assert_eq!(car.look(true, Seen::Nothing), [Act::Wipe, told]);
