@@ -7,6 +7,7 @@ mod common;
 
 use answers::{Row, as_of, between, cells, parse_csv, parse_xlsx, rows, try_write, written};
 use billing::payout;
+use billing::preview::{Rates, fee_effect};
 use billing::report::{ALL, Error, Format, Param, Words};
 use common::{IBAN, World};
 use diesel::prelude::*;
@@ -334,5 +335,27 @@ on_both_databases! {
         assert_eq!(cells(&paid, &["kind", "paid"]), [
             ["settlement", "0.400000"], ["payout_returned", "0.600000"],
         ]);
+    }
+}
+
+on_both_databases! {
+    fn another_fee_is_previewed_on_what_was_booked(db) {
+        let (world, _) = busy(db);
+        let ask = |fee_ppm, bonus_ppm| {
+            let rates = Rates { fee_ppm, bonus_ppm };
+            world.read(|tx| fee_effect(tx, "us", store::testing::START, rates))
+        };
+        let same = ask(150_000, 100_000);
+        let booked = rows(&world.db.store, "usage", &Words::default());
+        assert_eq!(same.gross.to_string(), booked[0]["gross"]);
+        assert_eq!((same.leases, same.fee, same.bonus), (3, same.fee_then, same.bonus_then));
+        // 15 % of six dollars, and 10 % on 85 % of the one that was taken in credits.
+        assert_eq!((same.fee, same.bonus), (Amount(900_000), Amount(85_000)));
+        let other = ask(100_000, 0);
+        assert_eq!((other.fee, other.fee_then), (Amount(900_000), Amount(600_000)));
+        assert_eq!(other.bonus_then, Amount::ZERO);
+        let later = world.db.store.now().plus_s(1);
+        let none = world.read(|tx| fee_effect(tx, "us", later, Rates { fee_ppm: 0, bonus_ppm: 0 }));
+        assert_eq!((none.leases, none.gross), (0, Amount::ZERO));
     }
 }

@@ -8,6 +8,7 @@
 
 mod load;
 mod raw;
+mod year;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +17,8 @@ use store::Store;
 
 use crate::{Command, Writer, WriterConfig};
 use load::{Load, Transfers};
+
+pub use year::fill_year;
 
 /// What to measure.
 #[derive(Clone, Debug)]

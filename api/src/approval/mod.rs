@@ -9,6 +9,7 @@ mod store;
 use ::store::ApprovalId;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, get, post, web};
+use billing::preview::fee_effect;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::app::App;
@@ -17,13 +18,20 @@ use crate::body::Body;
 use crate::fingerprint::Fingerprint;
 use crate::idempotency::IdempotencyKey;
 use crate::pagination::{Page, PageQuery};
-use crate::problem::{ProblemBody, Result};
+use crate::problem::{Code, Problem, ProblemBody, Result};
 
+use model::Effect;
 pub use model::{Approval, Fee, NewApproval, Proposal, Why};
 pub use store::{propose, refund_limit};
 
 pub fn configure(routes: &mut ServiceConfig<'_>) {
-    routes.service(create).service(list).service(show).service(approve).service(reject);
+    routes
+        .service(create)
+        .service(list)
+        .service(show)
+        .service(effect)
+        .service(approve)
+        .service(reject);
 }
 
 /// Propose
@@ -78,6 +86,28 @@ async fn list(app: App, _books: Books, query: web::Query<PageQuery>) -> Result<H
 async fn show(app: App, _books: Books, id: web::Path<ApprovalId>) -> Result<HttpResponse> {
     let approval = app.read(move |tx| store::load(tx, *id)).await?;
     Ok(HttpResponse::Ok().json(approval))
+}
+
+/// What a proposed fee would have made of the last 30 days
+///
+/// Every settlement of the market computed again at the proposed rates, beside what was booked.
+#[utoipa::path(operation_id = "preview_fee", tag = "finance", security(("bearer" = [])),
+    params(("id" = String, Path, description = "A proposal of kind `fee`.")), responses(
+    (status = 200, description = "Fee and bonus as they were and as they would have been.",
+        body = Effect),
+))]
+#[get("/v1/approvals/{id}/effect")]
+async fn effect(app: App, _books: Books, id: web::Path<ApprovalId>) -> Result<HttpResponse> {
+    let effect = app
+        .read(move |tx| {
+            let Proposal::Fee(fee) = store::load(tx, *id)?.proposal else {
+                return Err(Problem::new(Code::NotFound).detail("It is not a fee."));
+            };
+            let since = tx.now.plus_s(-30 * 86_400);
+            Ok(Effect::new(since, fee_effect(tx, &fee.market, since, fee.rates()?)?))
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(effect))
 }
 
 /// Approve

@@ -1,6 +1,7 @@
 //! Proposals on the wire and in their rows.
 
 use ::store::{AccountId, Amount, ApprovalId, Day, PartyId, Timestamp, TransactionId};
+use billing::preview;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -169,5 +170,44 @@ impl Proposal {
             Self::Journal(_) | Self::Refund(_) | Self::Limit(_) => Role::Finance,
         };
         if role == wanted { Ok(()) } else { Err(Problem::new(Code::WrongRole)) }
+    }
+}
+
+impl Fee {
+    /// # Errors
+    /// `invalid_body` for a rate below zero.
+    pub fn rates(&self) -> Result<preview::Rates> {
+        let ppm = |rate: i32| u32::try_from(rate).map_err(|_| Problem::new(Code::InvalidBody));
+        Ok(preview::Rates { fee_ppm: ppm(self.fee_ppm)?, bonus_ppm: ppm(self.credit_bonus_ppm)? })
+    }
+}
+
+/// Settlements as they were, and as they would have been at the proposed rates.
+#[derive(Serialize, ToSchema)]
+#[schema(as = FeeEffect)]
+pub struct Effect {
+    #[schema(value_type = String, format = "date-time")]
+    since: Timestamp,
+    leases: i64,
+    #[schema(example = "USD")]
+    currency: String,
+    /// What customers paid.
+    #[schema(value_type = String, example = "6.000000")]
+    gross: Amount,
+    #[schema(value_type = String, example = "0.900000")]
+    fee: Amount,
+    #[schema(value_type = String, example = "0.720000")]
+    fee_then: Amount,
+    #[schema(value_type = String, example = "0.085000")]
+    bonus: Amount,
+    #[schema(value_type = String, example = "0.042500")]
+    bonus_then: Amount,
+}
+
+impl Effect {
+    pub fn new(since: Timestamp, of: preview::Effect) -> Self {
+        let preview::Effect { asset: currency, leases, gross, fee, fee_then, bonus, bonus_then } =
+            of;
+        Self { since, leases, currency, gross, fee, fee_then, bonus, bonus_then }
     }
 }

@@ -242,3 +242,29 @@ on_both_databases! {
         assert_eq!(october("close", "month's end", "c").ok()["state"], "closed");
     }
 }
+
+on_both_databases! {
+    fn a_fee_is_the_operators_business_and_is_previewed(db) {
+        let office = Office::new(db);
+        let [one, two] = ["one", "two"].map(|who| {
+            office.api.token(&format!("{who}@example.org"), Role::Operator)
+        });
+        let fee = |from: &str, fee_ppm: i64| json!({ "reason": "cheaper", "proposal": { "kind": "fee",
+            "market": "us", "from": from, "fee_ppm": fee_ppm, "credit_bonus_ppm": 0 } });
+        let next = "2027-01-01T00:00:00Z";
+        office.propose(&office.ann, "f", &fee(next, 1)).refused(403, "wrong_role");
+        office.propose(&one, "f", &fee("2026-01-01T00:00:00Z", 1)).refused(422, "invalid_body");
+        office.propose(&one, "f", &fee(next, 500_001)).refused(422, "invalid_body");
+        let id = office.propose(&one, "f", &fee(next, 120_000)).ok()["id"].clone();
+        let path = format!("/v1/approvals/{}/effect", id.as_str().unwrap());
+        let effect = office.api.get(&path, &office.ann).ok();
+        assert_eq!((&effect["leases"], &effect["currency"]), (&json!(0), &json!("USD")));
+        office.approve(&id, &office.ann, "a").refused(403, "wrong_role");
+        office.approve(&id, &two, "a").ok();
+        let fees = office.api.get("/v1/markets/us/fees", &one).ok();
+        assert_eq!(fees[1]["fee_ppm"], 120_000);
+        let journal = office.propose(&office.ann, "j", &office.journal(&json!({}))).ok();
+        let path = format!("/v1/approvals/{}/effect", journal["id"].as_str().unwrap());
+        office.api.get(&path, &office.ann).refused(404, "not_found");
+    }
+}

@@ -37,6 +37,7 @@ const ROUTES: &[&str] = &[
     "POST /v1/bans",
     "GET /v1/approvals",
     "GET /v1/approvals/{id}",
+    "GET /v1/approvals/{id}/effect",
     "GET /v1/bans",
     "DELETE /v1/bans/{kind}/{subject}",
     "POST /v1/vehicles",

@@ -5,6 +5,7 @@ mod dispatch;
 mod ledger;
 mod market;
 mod presence;
+mod reports;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 
@@ -24,6 +25,8 @@ pub enum Command {
     Market(market::MarketArgs),
     /// Keep a fleet in memory, beside a map that is counted for each tick.
     Presence(presence::PresenceArgs),
+    /// Write reports over a year of entries.
+    Reports(reports::ReportsArgs),
     /// Run programs and models, beside the same without the sandbox.
     #[cfg(feature = "sandbox")]
     Sandbox(sandbox::SandboxArgs),
@@ -36,6 +39,7 @@ impl Command {
             Self::Ledger(args) => args.run(json),
             Self::Market(args) => args.run(json),
             Self::Presence(args) => args.run(json),
+            Self::Reports(args) => args.run(json),
             #[cfg(feature = "sandbox")]
             Self::Sandbox(args) => args.run(json),
         }
