@@ -16,6 +16,7 @@ pub(super) struct Round {
     sent: HashMap<VehicleId, String>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "an answer is handed on once, and most are replies")]
 enum Stage {
     Unseen,
     /// This market is to take it.

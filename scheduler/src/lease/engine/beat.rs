@@ -15,6 +15,7 @@ use crate::{
 };
 
 /// What came of a heartbeat.
+#[expect(clippy::large_enum_variant, reason = "an answer is handed on once, and most are replies")]
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Served {
     Reply {

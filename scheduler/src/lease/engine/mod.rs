@@ -93,6 +93,7 @@ pub(crate) fn change<T>(
 }
 
 /// What a look at a car's word without any lock tells.
+#[expect(clippy::large_enum_variant, reason = "an answer is handed on once, and most are replies")]
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Glance {
     /// An idle car whose word is not worth a write.
