@@ -64,8 +64,14 @@ pub fn spec() -> Spec {
         scheme("A car's token, from `/v1/vehicles/token`, or the one told when it was added."),
     );
     for (path, item) in &mut spec.paths.paths {
-        let operations =
-            [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
+        let operations = [
+            &mut item.get,
+            &mut item.head,
+            &mut item.put,
+            &mut item.post,
+            &mut item.patch,
+            &mut item.delete,
+        ];
         for operation in operations.into_iter().flatten() {
             add_refusals(path, operation);
         }
