@@ -352,3 +352,32 @@ store::on_both_databases! {
         assert_eq!(road.heartbeat(&at_home()).unwrap().forget, []);
     }
 }
+
+store::on_both_databases! {
+    fn a_sign_in_sweeps_a_bounded_number_of_expired_assertions(db) {
+        use diesel::prelude::*;
+        use scheduler::fleet::key::take_assertion;
+        use store::schema::vehicle_assertion;
+        let app = TestApp::start(db);
+        let owner = app.owner("olga");
+        let (_, key) = enrolled(&app, &owner);
+        let store = &app.db.store;
+        let soon = store.now().plus_us(1_000_000);
+        for n in 0..40 {
+            let fresh = store.write(|tx| take_assertion(tx, &[7; 32], &format!("old {n}"), soon));
+            assert!(fresh.unwrap());
+        }
+        let left = || -> i64 {
+            let count = |tx: &mut store::Tx<'_>| -> scheduler::Result<i64> {
+                Ok(vehicle_assertion::table.count().get_result(tx.conn)?)
+            };
+            store.read(count).unwrap()
+        };
+        assert_eq!(left(), 40);
+        app.db.clock.advance_s(2);
+        for expected in [40 - 16 + 1, 40 - 32 + 2, 3, 4] {
+            sign_in(&app, &key.assertion(now_s(&app)).unwrap()).expect(200);
+            assert_eq!(left(), expected);
+        }
+    }
+}

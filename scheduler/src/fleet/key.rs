@@ -2,10 +2,13 @@
 
 use diesel::prelude::*;
 use store::schema::{vehicle, vehicle_assertion, vehicle_key};
-use store::{PartyId, Timestamp, Tx, VehicleId};
+use store::{AnyConnection, PartyId, Timestamp, Tx, VehicleId};
 
 use super::owned;
 use crate::{Error, Result};
+
+/// The most expired assertions that a sign-in deletes.
+const SWEPT: usize = 16;
 
 /// Keeps the SHA-256 of a one-time code for a car of this owner's; an earlier code is void. The
 /// key that the car has, if any, stays good until the code is used.
@@ -94,15 +97,15 @@ pub fn find_key(tx: &mut Tx<'_>, key_id: &[u8]) -> Result<Option<(VehicleId, Vec
     Ok(row.and_then(|(id, key)| key.map(|key| (id, key))))
 }
 
-/// Notes an assertion until it expires. False if it was used before. Those that have expired go.
+/// Notes an assertion until it expires. False if it was used before. Some of those that have expired
+/// go, more than come: what a sign-in costs is bounded.
 pub fn take_assertion(
     tx: &mut Tx<'_>,
     key_id: &[u8],
     jti: &str,
     expires_at: Timestamp,
 ) -> Result<bool> {
-    let old = vehicle_assertion::table.filter(vehicle_assertion::expires_at.le(tx.now));
-    diesel::delete(old).execute(tx.conn)?;
+    sweep_assertions(tx)?;
     let known: i64 = vehicle_assertion::table.find((key_id, jti)).count().get_result(tx.conn)?;
     if known > 0 {
         return Ok(false);
@@ -115,6 +118,22 @@ pub fn take_assertion(
         ))
         .execute(tx.conn)?;
     Ok(true)
+}
+
+fn sweep_assertions(tx: &mut Tx<'_>) -> Result<()> {
+    // Two sign-ins at once sweep different rows.
+    let others = match tx.conn {
+        AnyConnection::Sqlite(_) => "",
+        AnyConnection::Postgres(_) => "FOR UPDATE SKIP LOCKED",
+    };
+    diesel::sql_query(format!(
+        "DELETE FROM vehicle_assertion WHERE (key_id, jti) IN (
+            SELECT key_id, jti FROM vehicle_assertion WHERE expires_at <= {}
+            ORDER BY expires_at LIMIT {SWEPT} {others})",
+        tx.now.0
+    ))
+    .execute(tx.conn)?;
+    Ok(())
 }
 
 /// The cars whose key is newer than `since`, each with the id of the key.
