@@ -13,6 +13,7 @@
 #![deny(clippy::float_arithmetic)]
 
 pub mod app;
+mod approval;
 pub mod auth;
 pub mod ban;
 pub mod blobs;

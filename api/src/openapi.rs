@@ -41,6 +41,7 @@ pub fn routes(routes: &mut ServiceConfig<'_>) {
     crate::payout::configure(routes);
     crate::market::configure(routes);
     crate::ban::configure(routes);
+    crate::approval::configure(routes);
     crate::book::configure(routes);
     crate::reports::configure(routes);
     crate::proof::configure(routes);

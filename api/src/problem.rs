@@ -48,6 +48,7 @@ codes! {
     ClockWrong "clock_wrong" 401 "The car's clock is wrong" "Sign again by `now_ms`, which is the time here.";
     WrongCredentials "wrong_credentials" 401 "Wrong e-mail address or password" "Check both; they are not told apart on purpose.";
     WrongRole "wrong_role" 403 "Your role may not do this" "Use an account of the role that the documentation names.";
+    ApprovalNeeded "approval_needed" 403 "It takes another person" "Propose it at /v1/approvals; another person of your role approves it.";
     NotAllowedHere "not_allowed_here" 403 "The law of the place does not allow it" "Where your cars park, credits cannot be changed into money; spend them, or take cash from now on.";
     Banned "banned" 403 "The program or the account is banned" "`detail` says why; write to the operator if you think it is wrong.";
     TestDepositsDisabled "test_deposits_disabled" 403 "Test deposits are switched off" "Use a bank transfer, or start the server with --allow-test-deposits.";
@@ -59,6 +60,7 @@ codes! {
     EmailTaken "email_taken" 409 "The e-mail address has an account" "Log in, or sign up with another address.";
     Conflict "conflict" 409 "It was changed by another request at the same time" "Try again.";
     WrongState "wrong_state" 409 "Its state does not allow this" "Read it again and decide anew.";
+    NotReady "not_ready" 409 "Something is to be done first" "`detail` says what.";
     NoAttempt "no_attempt" 409 "The car has no attempt" "Its lease has ended: drop what it made.";
     StaleHeartbeat "stale_heartbeat" 409 "The heartbeat is an old one" "Number the heartbeats of a session upwards in Driveway-Sequence; sign in again if the count was lost.";
     BodyTooLarge "body_too_large" 413 "The body is too large" "A JSON body may have 1 MiB, a blob 64 MiB.";

@@ -2,12 +2,14 @@
 //!
 //! - [`statement`]: an owner's account over a period, line by line, as HTML and CSV.
 //! - [`payout`]: an owner's request, finance's approval, and the payment it makes.
+//! - [`close`]: what has to be done before a month is closed.
 //! - [`report`]: what finance asks the books, in every format.
 //! - [`bank_file`]: the format a bank takes, pain.001.001.09.
 
 #![deny(clippy::float_arithmetic)]
 
 pub mod bank_file;
+pub mod close;
 mod error;
 pub mod payout;
 pub mod report;

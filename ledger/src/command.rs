@@ -187,8 +187,10 @@ fn encode(command: Encoder, new: &NewTransaction) -> Encoder {
     if let Some(of) = new.corrects {
         body = body.text("corrects").id(of);
     }
-    if new.late == Late::Refuse {
-        body = body.text("on time");
+    match new.late {
+        Late::NextOpen => {}
+        Late::Refuse => body = body.text("on time"),
+        Late::Adjust => body = body.text("adjusting"),
     }
     for (name, value) in &new.metadata {
         body = body.text(name).text(value);

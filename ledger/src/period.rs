@@ -1,4 +1,4 @@
-//! Months of the books: open, until somebody closes them.
+//! Months of the books: open, until somebody closes them, softly or for good.
 //!
 //! A month can be closed once it has been over for [`GRACE`]: whatever counts in the present month
 //! is booked without a look at this table, so the clocks of all processes must agree to within that.
@@ -20,6 +20,8 @@ pub const GRACE: i64 = 3_600_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     Open,
+    /// Closed for business, but not yet for what finance puts right ([`crate::Late::Adjust`]).
+    Soft,
     Closed,
     /// Closed, and one person has asked for it to be opened again.
     Reopening,
@@ -29,7 +31,7 @@ pub enum State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     pub month: Month,
-    /// `closed`, `reopen_asked` or `reopened`.
+    /// `soft_closed`, `closed`, `reopen_asked` or `reopened`.
     pub kind: String,
     pub by: PartyId,
     pub reason: String,
@@ -37,13 +39,27 @@ pub struct Event {
 }
 
 impl State {
-    fn text(self) -> &'static str {
+    /// As stored.
+    pub fn text(self) -> &'static str {
         match self {
             Self::Open => "open",
+            Self::Soft => "soft",
             Self::Closed => "closed",
             Self::Reopening => "reopening",
         }
     }
+}
+
+/// Closes a month for business: from now on only what finance puts right is booked in it.
+///
+/// # Errors
+/// Those of [`close`]; [`Error::MonthClosed`] if it is not open.
+pub fn soft_close(tx: &mut Tx<'_>, month: Month, by: PartyId, reason: &str) -> Result<()> {
+    check_over(tx, month, reason)?;
+    if state(tx, month)? != State::Open {
+        return Err(Error::MonthClosed(month));
+    }
+    change(tx, month, State::Soft, "soft_closed", by, reason)
 }
 
 /// Closes a month: from now on nothing is booked in it.
@@ -52,16 +68,21 @@ impl State {
 /// [`Error::BadText`] for a reason that is empty or too long, [`Error::MonthNotOver`],
 /// [`Error::MonthClosed`].
 pub fn close(tx: &mut Tx<'_>, month: Month, by: PartyId, reason: &str) -> Result<()> {
+    check_over(tx, month, reason)?;
+    if !matches!(state(tx, month)?, State::Open | State::Soft) {
+        return Err(Error::MonthClosed(month));
+    }
+    change(tx, month, State::Closed, "closed", by, reason)
+}
+
+/// Takes the lock of the months if this one can be closed by now.
+fn check_over(tx: &mut Tx<'_>, month: Month, reason: &str) -> Result<()> {
     check_reason(reason)?;
     let from = month.end().plus_us(GRACE);
     if tx.now < from {
         return Err(Error::MonthNotOver { month, from });
     }
-    lock(tx.conn)?;
-    if state(tx, month)? != State::Open {
-        return Err(Error::MonthClosed(month));
-    }
-    change(tx, month, State::Closed, "closed", by, reason)
+    lock(tx.conn)
 }
 
 /// Asks for a closed month to be opened again; another person does it.
@@ -71,7 +92,7 @@ pub fn close(tx: &mut Tx<'_>, month: Month, by: PartyId, reason: &str) -> Result
 pub fn ask_to_reopen(tx: &mut Tx<'_>, month: Month, by: PartyId, reason: &str) -> Result<()> {
     check_reason(reason)?;
     lock(tx.conn)?;
-    if state(tx, month)? != State::Closed {
+    if !matches!(state(tx, month)?, State::Soft | State::Closed) {
         return Err(Error::MonthNotClosed(month));
     }
     change(tx, month, State::Reopening, "reopen_asked", by, reason)
@@ -103,6 +124,7 @@ pub fn state(tx: &mut Tx<'_>, month: Month) -> Result<State> {
         period::table.find(month).select(period::state).first(tx.conn).optional()?;
     match text.as_deref() {
         None | Some("open") => Ok(State::Open),
+        Some("soft") => Ok(State::Soft),
         Some("closed") => Ok(State::Closed),
         Some("reopening") => Ok(State::Reopening),
         Some(other) => Err(Error::corrupt(&format!("{other} is no state of a month"))),

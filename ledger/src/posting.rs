@@ -112,6 +112,9 @@ pub enum Late {
     NextOpen,
     /// It is refused.
     Refuse,
+    /// It is booked in its month if that is softly closed, and refused if it is closed: for what
+    /// finance puts right at a month's end.
+    Adjust,
 }
 
 /// One line of a transaction: an amount into or out of one account.

@@ -132,3 +132,46 @@ on_both_databases! {
         });
     }
 }
+
+on_both_databases! {
+    fn a_softly_closed_month_takes_what_finance_puts_right(db) {
+        let people = People::with(&db, usd(10));
+        let (ann, ben): (PartyId, PartyId) = write(&db.store, |tx| Ok((tx.id(), tx.id())));
+        let october = month("2026-10");
+        let soft = || db.store.write(|tx| period::soft_close(tx, october, ann, "month's end"));
+        let close = || db.store.write(|tx| period::close(tx, october, ann, "month's end"));
+        let adjust = |key: &str| {
+            let new = NewTransaction {
+                effective_at: Timestamp::parse("2026-10-31").unwrap(),
+                late: Late::Adjust,
+                ..transfer(key, people.wallet, people.cash, usd(1))
+            };
+            let id = db.store.write(|tx| post(tx, &new))?.id;
+            let booked_on = ledger_transaction::table.find(id).select(ledger_transaction::booked_on);
+            let day: Day = read(&db.store, |tx| Ok(booked_on.first(tx.conn)?));
+            Ok::<_, Error>(day.to_string())
+        };
+        assert_eq!(adjust("open").unwrap(), "2026-10-31");
+        soft().unwrap();
+        assert!(matches!(soft(), Err(Error::MonthClosed(_))));
+        assert_eq!(read(&db.store, |tx| period::state(tx, october)), State::Soft);
+        assert_eq!(booked(&db, &people, "business", "2026-10-31"), "2026-11-01");
+        assert_eq!(adjust("soft").unwrap(), "2026-10-31");
+        close().unwrap();
+        assert!(matches!(adjust("hard"), Err(Error::MonthClosed(closed)) if closed == october));
+        assert!(matches!(soft(), Err(Error::MonthClosed(_))));
+        // A softly closed month opens by two as a closed one does.
+        let september = month("2026-09");
+        write(&db.store, |tx| period::soft_close(tx, september, ann, "month's end"));
+        write(&db.store, |tx| period::ask_to_reopen(tx, september, ann, "too early"));
+        let reopened = db.store.write(|tx| period::reopen(tx, september, ann, "yes"));
+        assert!(matches!(reopened, Err(Error::SamePerson)));
+        write(&db.store, |tx| period::reopen(tx, september, ben, "yes"));
+        let kinds: Vec<String> = read(&db.store, |tx| period::events(tx, september))
+            .into_iter()
+            .map(|event| event.kind)
+            .collect();
+        assert_eq!(kinds, ["soft_closed", "reopen_asked", "reopened"]);
+        assert_clean(&db.store);
+    }
+}

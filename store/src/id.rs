@@ -37,6 +37,7 @@ macro_rules! kinds {
 
 kinds! {
     Account AccountId "acct";
+    Approval ApprovalId "appr";
     Attempt AttemptId "attempt";
     BankFile BankFileId "file";
     Bid BidId "bid";

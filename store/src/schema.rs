@@ -155,6 +155,32 @@ table! {
 }
 
 table! {
+    approval (id) {
+        id -> Binary,
+        kind -> Text,
+        body -> Text,
+        reason -> Text,
+        state -> Text,
+        proposed_by -> Binary,
+        proposed_at -> BigInt,
+        decided_by -> Nullable<Binary>,
+        decided_at -> Nullable<BigInt>,
+        rejection -> Nullable<Text>,
+        result -> Nullable<Text>,
+    }
+}
+
+table! {
+    finance_limit (name, asset, from_at) {
+        name -> Text,
+        asset -> Text,
+        from_at -> BigInt,
+        amount -> BigInt,
+        approval_id -> Nullable<Binary>,
+    }
+}
+
+table! {
     period (month) {
         month -> Integer,
         state -> Text,
@@ -809,6 +835,7 @@ table! {
 
 allow_tables_to_appear_in_same_query!(
     account,
+    approval,
     asset,
     attempt,
     attempt_report,
@@ -834,6 +861,7 @@ allow_tables_to_appear_in_same_query!(
     deposit,
     entry,
     fee_rate,
+    finance_limit,
     hardware_class,
     hold,
     hold_event,

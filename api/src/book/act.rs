@@ -2,8 +2,9 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, get, post, web};
+use billing::close::Item;
 use garde::Validate;
-use ledger::period::{self, State};
+use ledger::period;
 use ledger::{Command, Refund, Reversal};
 use serde::{Deserialize, Serialize};
 use store::{AccountId, Month, PartyId, Timestamp, TransactionId, Tx};
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::app::App;
+use crate::approval;
 use crate::auth::{Books, Finance};
 use crate::body::Body;
 use crate::idempotency::IdempotencyKey;
@@ -19,7 +21,13 @@ use crate::problem::{Code, Problem, ProblemBody, Result};
 
 pub fn configure(routes: &mut ServiceConfig<'_>) {
     routes.service(reverse).service(refund);
-    routes.service(show_period).service(close).service(ask_to_reopen).service(reopen);
+    routes
+        .service(show_period)
+        .service(check_list)
+        .service(soft_close)
+        .service(close)
+        .service(ask_to_reopen)
+        .service(reopen);
 }
 
 #[derive(Deserialize, Validate, ToSchema)]
@@ -93,6 +101,8 @@ async fn reverse(
         ("Idempotency-Key" = String, Header, description = "A new random key for new work.")),
     responses(
         (status = 201, description = "The refund.", body = Made),
+        (status = 403, description = "`approval_needed`: above the limit.", body = ProblemBody,
+            content_type = "application/problem+json"),
         (status = 409, description = "`wrong_state`: it was reversed before.", body = ProblemBody,
             content_type = "application/problem+json"),
         (status = 422, description = "`insufficient_funds`, or more than is left of it.",
@@ -113,6 +123,11 @@ async fn refund(
         if asset != amount.currency {
             return Err(Problem::new(Code::InvalidBody)
                 .at("/amount/currency", format!("the account is in {asset}")));
+        }
+        let limit = approval::refund_limit(tx, &asset)?;
+        if amount.amount > limit {
+            let detail = format!("Alone you may refund {limit} {asset}.");
+            return Err(Problem::new(Code::ApprovalNeeded).detail(detail));
         }
         let key = tx.id::<store::kind::Transaction>().to_string();
         let refund = Refund { key, of: *id, account, amount: amount.amount, reason };
@@ -141,7 +156,8 @@ fn run(tx: &mut Tx<'_>, command: Command, by: PartyId) -> Result<Made> {
 struct Period {
     #[schema(value_type = String, example = "2026-10")]
     month: Month,
-    /// `open`, `closed`, or `reopening`: closed until a second person opens it again.
+    /// `open`; `soft`: closed but for what finance puts right; `closed`; or `reopening`: closed until
+    /// a second person opens it again.
     #[schema(example = "closed")]
     state: &'static str,
     history: Vec<PeriodEvent>,
@@ -149,7 +165,7 @@ struct Period {
 
 #[derive(Serialize, ToSchema)]
 struct PeriodEvent {
-    /// `closed`, `reopen_asked` or `reopened`.
+    /// `soft_closed`, `closed`, `reopen_asked` or `reopened`.
     kind: String,
     #[schema(value_type = String)]
     by: PartyId,
@@ -163,11 +179,7 @@ fn month(text: &str) -> Result<Month> {
 }
 
 fn load_period(tx: &mut Tx<'_>, month: Month) -> Result<Period> {
-    let state = match period::state(tx, month)? {
-        State::Open => "open",
-        State::Closed => "closed",
-        State::Reopening => "reopening",
-    };
+    let state = period::state(tx, month)?.text();
     let events = period::events(tx, month)?.into_iter();
     let event = |period::Event { kind, by, reason, at, .. }| PeriodEvent { kind, by, reason, at };
     Ok(Period { month, state, history: events.map(event).collect() })
@@ -220,12 +232,71 @@ macro_rules! period_action {
     };
 }
 
+/// What has to be done before a month is closed.
+#[derive(Serialize, ToSchema)]
+struct CheckItem {
+    #[schema(example = "unsettled_leases")]
+    name: &'static str,
+    about: &'static str,
+    /// How many there are; none is as it should be.
+    open: i64,
+    /// The month is not closed while there are any, unless the reason says `despite`.
+    blocks: bool,
+}
+
+impl From<Item> for CheckItem {
+    fn from(Item { name, about, open, blocks }: Item) -> Self {
+        Self { name, about, open, blocks }
+    }
+}
+
+/// What is to be done before a month is closed
+///
+/// Found in the books, as they are now.
+#[utoipa::path(operation_id = "show_check_list", tag = "finance", security(("bearer" = [])),
+    params(("month" = String, Path, description = "Such as `2026-10`.")), responses(
+    (status = 200, description = "Every line of the list.", body = Vec<CheckItem>),
+))]
+#[get("/v1/ledger/periods/{month}/check-list")]
+async fn check_list(app: App, _books: Books, path: web::Path<String>) -> Result<HttpResponse> {
+    let month = month(&path)?;
+    let items = app.read(move |tx| Ok(billing::close::check_list(tx, month)?)).await?;
+    Ok(HttpResponse::Ok().json(items.into_iter().map(CheckItem::from).collect::<Vec<_>>()))
+}
+
+/// Closes a month whose check list is done, or despite what is left if the reason begins with that
+/// word: then the reason is what an auditor asks for.
+fn close_checked(tx: &mut Tx<'_>, month: Month, by: PartyId, reason: &str) -> Result<()> {
+    if !reason.to_lowercase().starts_with("despite ") {
+        let items = billing::close::check_list(tx, month)?;
+        let left: Vec<String> = items
+            .iter()
+            .filter(|item| item.blocks && item.open > 0)
+            .map(|item| format!("{} {}", item.open, item.name))
+            .collect();
+        if !left.is_empty() && tx.now >= month.end().plus_us(period::GRACE) {
+            let detail = format!("On the check list: {}.", left.join(", "));
+            return Err(Problem::new(Code::NotReady).detail(detail));
+        }
+    }
+    Ok(period::close(tx, month, by, reason)?)
+}
+
+period_action! {
+    /// Close a month softly
+    ///
+    /// For finance, from an hour after its end. Business that counts in it and comes later is booked
+    /// in the next open month; manual journals still go into it.
+    soft_close, period::soft_close, "/v1/ledger/periods/{month}/soft-close", "soft_close_period"
+}
+
 period_action! {
     /// Close a month
     ///
-    /// For finance, from an hour after its end. Nothing is booked in it any more: what counts in it
-    /// and comes later is booked in the next open month.
-    close, period::close, "/v1/ledger/periods/{month}/close", "close_period"
+    /// For finance, from an hour after its end, when its check list is done, or despite what is left
+    /// on it: then the reason begins with `despite`. Nothing is booked in it any more: what counts in
+    /// it and comes later is booked in the next open month.
+    close, close_checked, "/v1/ledger/periods/{month}/close", "close_period"
 }
 
 period_action! {

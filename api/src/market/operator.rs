@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::app::App;
+use crate::approval::{self, Approval, Proposal};
 use crate::auth::{AnyUser, Operator};
 use crate::body::Body;
 use crate::idempotency::IdempotencyKey;
@@ -161,14 +162,16 @@ async fn list_fees(app: App, _user: AnyUser, id: web::Path<String>) -> Result<Ht
     Ok(HttpResponse::Ok().json(rates.into_iter().map(Fee::from).collect::<Vec<_>>()))
 }
 
-/// Set the fee from a coming moment on
+/// Propose a fee from a coming moment on
+///
+/// Another operator approves it at `/v1/approvals/{id}/approve`.
 #[utoipa::path(operation_id = "set_fee", tag = "operator", security(("bearer" = [])),
     request_body = NewFee,
     params(
         ("id" = String, Path, description = "The market."),
         ("Idempotency-Key" = String, Header, description = "A new random key for new work."),
     ),
-    responses((status = 201, description = "The rate.", body = Fee)))]
+    responses((status = 202, description = "It waits for another operator.", body = Approval)))]
 #[post("/v1/markets/{id}/fees")]
 async fn set_fee(
     app: App,
@@ -179,9 +182,10 @@ async fn set_fee(
 ) -> Result<HttpResponse> {
     let party = operator.party;
     let Body { value: NewFee { from, fee_ppm, credit_bonus_ppm }, fingerprint } = body;
-    key.once(&app.store, party, fingerprint, StatusCode::CREATED, move |tx| {
-        let rate = scheduler::market::set_fee(tx, party, &id, from, fee_ppm, credit_bonus_ppm)?;
-        Ok(Fee::from(rate))
+    key.once(&app.store, party, fingerprint, StatusCode::ACCEPTED, move |tx| {
+        let market = id.into_inner();
+        let fee = approval::Fee { market, from, fee_ppm, credit_bonus_ppm };
+        approval::propose(tx, party, &Proposal::Fee(fee), "a new fee")
     })
     .await
 }

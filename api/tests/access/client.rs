@@ -11,7 +11,9 @@ use reqwest::Method;
 use reqwest::blocking::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use store::PartyId;
-use store::schema::{blob, deposit, entry, hold, idempotency, job, ledger_transaction, vehicle};
+use store::schema::{
+    approval, blob, deposit, entry, hold, idempotency, job, ledger_transaction, vehicle,
+};
 use store::testing::TestDb;
 
 /// A server on `db`. When it goes, the book must check.
@@ -122,6 +124,7 @@ impl Api {
             }
             Ok::<_, store::Error>(count![
                 blob,
+                approval,
                 deposit,
                 entry,
                 hold,

@@ -68,6 +68,9 @@ fn each_role_has_its_own_doors() {
         ("/v1/ledger/trial-balance", [false, false, true, false]),
         ("/v1/ledger/journal", [false, false, true, false]),
         ("/v1/ledger/check", [false, false, true, false]),
+        ("/v1/reports", [false, false, true, false]),
+        ("/v1/approvals", [false, false, true, true]),
+        ("/v1/ledger/periods/2026-10/check-list", [false, false, true, true]),
     ] {
         for (token, allowed) in tokens.iter().zip(allowed) {
             let reply = api.get(path, token);

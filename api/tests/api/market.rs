@@ -9,7 +9,19 @@ use crate::app::{Client, PASSWORD, TestApp, new_job};
 use crate::work::{beat, car, tick};
 
 pub fn operator(app: &TestApp) -> Client {
-    let email = "operator@example.org";
+    operator_at(app, "operator@example.org")
+}
+
+/// Has a fee proposed by one operator and approved by another.
+fn set_fee(app: &TestApp, operator: &Client, fee: &Value) {
+    let proposed = operator.post("/v1/markets/us/fees", fee).expect(202);
+    let approve = format!("/v1/approvals/{}/approve", proposed["id"].as_str().unwrap());
+    operator.post(&approve, &json!({})).refused(409, "wrong_state");
+    let done = operator_at(app, "another@example.org").post(&approve, &json!({})).expect(200);
+    assert_eq!(done["state"], "executed");
+}
+
+fn operator_at(app: &TestApp, email: &str) -> Client {
     identity::add_user(&app.db.store, email, "Operator", Role::Operator, PASSWORD).unwrap();
     app.log_in(email)
 }
@@ -152,7 +164,7 @@ store::on_both_databases! {
         let fees = "/v1/markets/us/fees";
         let new = json!({ "from": "2027-01-01T00:00:00Z", "fee_ppm": 120_000,
             "credit_bonus_ppm": 50_000 });
-        assert_eq!(operator.post(fees, &new).expect(201), new);
+        set_fee(&app, &operator, &new);
         let ask = operator.ask(Method::POST, fees, &new);
         operator.send(&ask).refused(422, "invalid_body");
         for (field, value) in [("from", json!("2020-01-01T00:00:00Z")), ("from", json!("soon")),

@@ -303,7 +303,7 @@ fn name_legs(
 /// Phase 2: locks the balances, then reads what they guard.
 fn load(tx: &mut Tx<'_>, ready: &[Ready<'_>], book: &mut Book) -> Result<()> {
     let commands: Vec<&Command> = ready.iter().map(|ready| ready.command).collect();
-    book.closed = read::closed_months(tx, &commands)?;
+    (book.closed, book.soft) = read::closed_months(tx, &commands)?;
     let mut accounts: BTreeSet<AccountId> =
         ready.iter().flat_map(|ready| read::accounts_of(ready, book)).collect();
     let released = commands.iter().filter(|c| matches!(c.body, Body::Release { .. }));

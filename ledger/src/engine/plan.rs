@@ -32,6 +32,8 @@ pub(super) struct Book {
     pub originals: HashMap<TransactionId, Original>,
     /// Months that are closed, if any command is late.
     pub closed: BTreeSet<Month>,
+    /// Those of them that are closed softly.
+    pub soft: BTreeSet<Month>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,7 +203,7 @@ impl<'a> Planner<'a> {
             legs.iter().filter_map(|leg| Some(self.book.states.get(&leg.account)?.last_posted_at));
         let posted_at = last.fold(self.now, Timestamp::max);
         let effective_at = draft.effective_at.unwrap_or(posted_at);
-        let booked_on = book_on(effective_at, self.now, &self.book.closed, draft.late)?;
+        let booked_on = book_on(effective_at, self.now, &self.book, draft.late)?;
         self.check_relation(draft)?;
         let capture = match draft.hold {
             Some(id) => {
@@ -386,19 +388,17 @@ fn done(result: Result<Outcome>) -> Answer {
 
 /// The day of the books for what counts at a moment. Months end by being closed, and only those
 /// that are over can be: what counts this month or later is in time.
-fn book_on(
-    effective_at: Timestamp,
-    now: Timestamp,
-    closed: &BTreeSet<Month>,
-    late: Late,
-) -> Result<Day> {
+fn book_on(effective_at: Timestamp, now: Timestamp, book: &Book, late: Late) -> Result<Day> {
+    let Book { closed, soft, .. } = book;
     let day = Day::of(effective_at);
     let mut month = day.month();
     if !closed.contains(&month) || month >= Day::of(now).month() {
         return Ok(day);
     }
-    if late == Late::Refuse {
-        return Err(Error::MonthClosed(month));
+    match late {
+        Late::NextOpen => {}
+        Late::Adjust if soft.contains(&month) => return Ok(day),
+        Late::Refuse | Late::Adjust => return Err(Error::MonthClosed(month)),
     }
     while closed.contains(&month) {
         month = month.next();

@@ -265,20 +265,25 @@ pub(super) fn load_originals(
     Ok(originals)
 }
 
-/// The months that are closed, if some command counts in a month before this one. Whoever closes a
+type Months = (BTreeSet<Month>, BTreeSet<Month>);
+
+/// The months that are closed in any way, and those that are softly, if some command counts in a
+/// month before this one. Whoever closes a
 /// month waits for those who have read this.
-pub(super) fn closed_months(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<BTreeSet<Month>> {
+pub(super) fn closed_months(tx: &mut Tx<'_>, commands: &[&Command]) -> Result<Months> {
     let this_month = Day::of(tx.now).month();
     let late = |command: &&Command| match &command.body {
         Body::Post(draft) => draft.effective_at.is_some_and(|at| Day::of(at).month() < this_month),
         _ => false,
     };
     if !commands.iter().any(late) {
-        return Ok(BTreeSet::new());
+        return Ok(Months::default());
     }
     crate::period::share(tx.conn)?;
-    let closed = period::table.filter(period::state.ne("open")).select(period::month);
-    Ok(closed.load(tx.conn)?.into_iter().collect())
+    let closed = period::table.filter(period::state.ne("open"));
+    let rows: Vec<(Month, String)> = closed.select((period::month, period::state)).load(tx.conn)?;
+    let soft = rows.iter().filter(|(_, state)| state == "soft").map(|(month, _)| *month);
+    Ok((rows.iter().map(|(month, _)| *month).collect(), soft.collect()))
 }
 
 /// Gives ids to the accounts that are named and not there.

@@ -80,8 +80,9 @@ fn the_rest(tx: &mut Tx<'_>, people: &People, settled: TransactionId) -> Result<
     };
     post(tx, &correction)?;
     let (ann, ben): (PartyId, PartyId) = (tx.id(), tx.id());
-    let [closed, reopening, open] =
-        ["2026-08", "2026-09", "2026-10"].map(|m| Month::parse(m).unwrap());
+    let [soft, closed, reopening, open] =
+        ["2026-07", "2026-08", "2026-09", "2026-10"].map(|m| Month::parse(m).unwrap());
+    period::soft_close(tx, soft, ann, "because")?;
     for month in [closed, reopening, open] {
         period::close(tx, month, ann, "because")?;
     }

@@ -235,6 +235,7 @@ fn compare_periods(conn: &mut AnyConnection, walk: &mut Walk) -> Result<()> {
     let mut derived = BTreeMap::new();
     for (month, kind) in events {
         let state = match kind.as_str() {
+            "soft_closed" => "soft",
             "closed" => "closed",
             "reopen_asked" => "reopening",
             _ => "open",
