@@ -1,5 +1,5 @@
 //! What is done for owners in the background, from rows, by whichever process comes first: cars that
-//! leave once their last lease has ended, copies of personal data, erasures.
+//! leave once their last lease has ended, reserves by tariff, copies of personal data, erasures.
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
@@ -54,7 +54,16 @@ impl Work {
     /// Does what is due.
     pub fn step(&self) -> Result<()> {
         self.see_off()?;
+        self.reprice()?;
         personal::step(&self.store, &self.seal)
+    }
+
+    fn reprice(&self) -> Result<()> {
+        let due = self.store.read(|tx| fleet::due_to_reprice(tx, BATCH))?;
+        if !due.is_empty() {
+            self.store.write(|tx| due.iter().try_for_each(|id| fleet::reprice(tx, *id)))?;
+        }
+        Ok(())
     }
 
     fn see_off(&self) -> Result<()> {

@@ -794,6 +794,16 @@ table! {
 }
 
 table! {
+    vehicle_tariff (vehicle_id) {
+        vehicle_id -> Binary,
+        tariff -> Text,
+        margin -> BigInt,
+        own_reserve -> BigInt,
+        computed_at -> BigInt,
+    }
+}
+
+table! {
     vehicle_code (code_hash) {
         code_hash -> Binary,
         vehicle_id -> Binary,
@@ -889,5 +899,6 @@ allow_tables_to_appear_in_same_query!(
     vehicle_code,
     vehicle_driver,
     vehicle_key,
+    vehicle_tariff,
     vehicle_vin,
 );

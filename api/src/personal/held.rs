@@ -49,6 +49,7 @@ pub const HELD: &[Held] = &[
     held("vehicle_driver", CAR, Then::Gone),
     held("vehicle_code", CAR, Then::Gone),
     held("vehicle_vin", CAR, Then::Gone),
+    held("vehicle_tariff", CAR, Then::Gone),
     held("vehicle_key", CAR, Then::Gone),
     held("presence", CAR, Then::Gone),
     held("car_hour", CAR, Then::Gone),

@@ -9,6 +9,7 @@ mod import;
 mod model;
 mod offer;
 mod reputation;
+mod reserve;
 mod sharing;
 mod uploads;
 
@@ -37,6 +38,8 @@ pub fn configure(routes: &mut ServiceConfig<'_>) {
     routes.service(consent::ask_opt_out).service(consent::opt_out);
     routes.service(sharing::pause).service(sharing::resume).service(sharing::retire);
     routes.service(sharing::share).service(sharing::accept).service(sharing::driving);
+    routes.service(reserve::show).service(reserve::set_tariff).service(reserve::drop_tariff);
+    routes.service(reserve::estimate);
     routes.service(sharing::drivers).service(sharing::remove_driver);
     routes.service(enrolment::start_enrolment).service(enrolment::enrol);
     routes
@@ -123,6 +126,9 @@ async fn change(
             let now = fleet::view(tx, party, *id)?.row;
             let (policy, reserve, pay_in) = change.over(&now)?;
             fleet::set_policy(tx, party, *id, policy, reserve, pay_in)?;
+            if let Some(own) = change.reserve {
+                fleet::set_own_reserve(tx, *id, own)?;
+            }
             if let Some(until) = change.available_until {
                 fleet::set_available_until(tx, party, *id, until)?;
             }

@@ -155,9 +155,10 @@ impl NewVehicle {
 #[derive(Clone, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyChange {
+    /// With a tariff, what an hour costs may be more: then that is the reserve.
     #[garde(skip)]
     #[schema(value_type = Option<String>, example = "0.120000")]
-    reserve: Option<Amount>,
+    pub reserve: Option<Amount>,
     /// A policy in one choice, in place of all that the car's said: `nights_at_home`, `on_charger`
     /// or `when_parked`.
     #[garde(skip)]

@@ -4,6 +4,7 @@
 mod app;
 mod assurance;
 mod cli;
+mod costs;
 mod explain;
 mod jobs;
 mod mail;

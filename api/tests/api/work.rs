@@ -6,7 +6,7 @@ use vehicle::protocol::Digest;
 
 use crate::app::{Client, TestApp, new_job};
 
-fn at_home() -> Value {
+pub fn at_home() -> Value {
     json!({
         "Gear": "P", "VehicleSpeed": 0.0, "DriverSeatOccupied": false, "Locked": true,
         "ServiceMode": false, "ValetMode": false, "DetailedChargeState": "Charging",

@@ -5,7 +5,7 @@
 use diesel::prelude::*;
 use store::schema::{
     car_hour, car_program, lease, presence, reputation, vehicle, vehicle_code, vehicle_driver,
-    vehicle_key, vehicle_vin,
+    vehicle_key, vehicle_tariff, vehicle_vin,
 };
 use store::{PartyId, Tx, VehicleId};
 
@@ -123,7 +123,7 @@ fn forget(tx: &mut Tx<'_>, id: VehicleId) -> Result<()> {
         )*};
     }
     forget!(car_hour car_program presence reputation vehicle_code vehicle_driver vehicle_key
-        vehicle_vin);
+        vehicle_tariff vehicle_vin);
     Ok(())
 }
 

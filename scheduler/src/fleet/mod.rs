@@ -19,7 +19,10 @@ pub use consent::{
 };
 pub(crate) use consent::{Live, load_permits, open_now};
 
-pub use cost::wear_per_kwh;
+pub use cost::{
+    Band, Basis, Costs, Interval, Lines, Price, Tariff, drop_tariff, due_to_reprice, intervals,
+    load_costs, reprice, set_own_reserve, set_tariff, stress_ppm, wear_per_kwh,
+};
 pub use eligibility::{AWAKE_W, Circumstances, Eligibility, Ineligible, judge, parked};
 pub use leave::{Leaving, finish_leaving, leave_all, ready_to_leave, retire};
 pub use policy::{

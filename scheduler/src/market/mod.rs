@@ -12,6 +12,7 @@ mod fit;
 mod halt;
 mod history;
 mod leader;
+mod month;
 mod offer;
 mod place;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use figures::Figures;
 pub use halt::{Halt, halt, halts, lift_halt};
 pub use history::{Candle, CellFilter, CellPrice, candles, price_changes, prices};
 pub use leader::resign;
+pub use month::{MonthPast, ask_of, estimate_month};
 pub use offer::{Offer, Standing, Unsold, explain_vehicle};
 pub use pricing::Reason;
 pub use quote::{
