@@ -4,6 +4,7 @@
 //! them in `store.rs`. What every request shares:
 //!
 //! - [`auth`]: who asks, by the type in a handler's signature.
+//! - [`origin`], [`audit`]: from where, and the log of privileged acts.
 //! - [`body`], [`pagination`], [`money`]: what requests and answers are made of.
 //! - [`idempotency`]: work done once, however often it is asked for.
 //! - [`problem`]: the one table of refusals.
@@ -13,6 +14,7 @@
 #![deny(clippy::float_arithmetic)]
 
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod ban;
 pub mod blobs;
@@ -34,6 +36,7 @@ pub mod mail;
 pub mod market;
 pub mod money;
 pub mod openapi;
+pub mod origin;
 pub mod pagination;
 pub mod payout;
 pub mod problem;

@@ -38,6 +38,7 @@ macro_rules! kinds {
 kinds! {
     Account AccountId "acct";
     Attempt AttemptId "attempt";
+    AuditEvent AuditEventId "audit";
     BankFile BankFileId "file";
     Bid BidId "bid";
     Clearing ClearingId "clearing";

@@ -27,7 +27,7 @@ pub use database::{Env, Store, Tx, lock_row};
 pub use day::{Day, Month};
 pub use error::{Error, Result};
 pub use id::{
-    AccountId, AttemptId, BankFileId, BidId, ClearingId, ConsentId, DepositId, HoldEventId, HoldId,
+    AccountId, AttemptId, AuditEventId, BankFileId, BidId, ClearingId, ConsentId, DepositId, HoldEventId, HoldId,
     Id, IdSource, JobId, Kind, LeaseId, MailId, NodeId, PartyId, PayoutId, PeriodEventId, TaskId,
     TransactionId, VehicleId, kind,
 };

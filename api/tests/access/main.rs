@@ -1,6 +1,7 @@
 //! Who may do what over HTTP, with tokens made here rather than by logging in.
 #![allow(clippy::unwrap_used)]
 
+mod audit;
 mod book;
 mod client;
 mod identity;
