@@ -26,6 +26,8 @@ pub struct AppState {
     pub quotes: tokio::sync::Semaphore,
     /// Deposits of source `test` post at once, out of thin air.
     pub allow_test_deposits: bool,
+    /// Reverse proxies whose word on a client's address counts.
+    pub trusted_proxies: u8,
     /// Tries programs in a sandbox before they are accepted; none: only their form is looked at.
     pub checker: Option<vehicle::WorkerPool>,
 }

@@ -12,7 +12,9 @@ use sha2::{Digest, Sha256};
 use store::{PartyId, Timestamp, VehicleId};
 
 use crate::app::AppState;
+use crate::audit::{Actor, Who};
 use crate::identity::model::Role;
+use crate::origin::Origin;
 use crate::problem::{Code, Problem, Result};
 use crate::vehicle::Cars;
 
@@ -21,6 +23,14 @@ use crate::vehicle::Cars;
 pub struct Principal {
     pub party: PartyId,
     pub role: Role,
+    pub origin: Origin,
+}
+
+impl Principal {
+    /// Who acts, for the log of privileged acts.
+    pub fn actor(&self) -> Actor {
+        Actor { who: Who::Party(self.party), origin: self.origin }
+    }
 }
 
 /// The token after `Bearer`.
@@ -47,7 +57,7 @@ fn principal(request: &HttpRequest, roles: &[Role]) -> Result<Principal> {
     if !roles.contains(&role) {
         return Err(Problem::new(Code::WrongRole));
     }
-    Ok(Principal { party, role })
+    Ok(Principal { party, role, origin: Origin::of(request) })
 }
 
 macro_rules! roles {

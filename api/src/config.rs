@@ -77,6 +77,10 @@ pub struct Config {
     /// Sender of mail.
     #[arg(long, env = "DRIVEWAY_MAIL_FROM", default_value = "Driveway <no-reply@localhost>")]
     pub mail_from: String,
+    /// Reverse proxies between clients and the server, each of which appends to X-Forwarded-For.
+    #[arg(long, env = "DRIVEWAY_TRUSTED_PROXIES", default_value_t = 0, value_name = "N",
+          value_parser = clap::value_parser!(u8).range(0..=8))]
+    pub trusted_proxies: u8,
     /// Threads that answer requests; one a processor if not named.
     #[arg(long, env = "DRIVEWAY_WORKERS", value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -117,6 +121,7 @@ impl Config {
             token_lifetime: 600,
             smtp_url: None,
             mail_from: "Driveway <no-reply@localhost>".to_owned(),
+            trusted_proxies: 0,
             workers: None,
             tick_ms: 10_000,
             seal_ms: 2_000,

@@ -4,6 +4,7 @@
 //! them in `store.rs`. What every request shares:
 //!
 //! - [`auth`]: who asks, by the type in a handler's signature.
+//! - [`origin`], [`audit`]: from where, and the log of privileged acts.
 //! - [`body`], [`pagination`], [`money`]: what requests and answers are made of.
 //! - [`idempotency`]: work done once, however often it is asked for.
 //! - [`problem`]: the one table of refusals.
@@ -14,6 +15,7 @@
 
 pub mod app;
 mod approval;
+pub mod audit;
 pub mod auth;
 pub mod ban;
 pub mod blobs;
@@ -36,6 +38,7 @@ pub mod mail;
 pub mod market;
 pub mod money;
 pub mod openapi;
+pub mod origin;
 pub mod pagination;
 pub mod payout;
 pub mod personal;

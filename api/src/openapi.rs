@@ -31,6 +31,7 @@ struct Base;
 /// Every route of the API. What is not here is not served.
 pub fn routes(routes: &mut ServiceConfig<'_>) {
     crate::identity::configure(routes);
+    crate::audit::configure(routes);
     crate::blobs::configure(routes);
     crate::deposit::configure(routes);
     crate::wallet::configure(routes);

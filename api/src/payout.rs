@@ -7,11 +7,13 @@ use billing::payout as runs;
 use billing::statement::{Statement, render_csv, render_html, statement};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use store::{BankFileId, PartyId, PayoutId, Timestamp};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::app::App;
+use crate::audit;
 use crate::auth::{Finance, Owner, OwnerOrFinance};
 use crate::body::Body;
 use crate::idempotency::IdempotencyKey;
@@ -181,13 +183,15 @@ async fn approve(
     key: IdempotencyKey,
     body: Body<PayoutRun>,
 ) -> Result<HttpResponse> {
-    let party = finance.party;
+    let (party, by) = (finance.party, finance.actor());
     let Body { value: PayoutRun { payouts }, fingerprint } = body;
     key.once(&app.store, party, fingerprint, StatusCode::CREATED, move |tx| {
         let bank_file = runs::approve(tx, party, &payouts, &Debtor::default())?;
         for id in payouts {
             let payout = runs::load(tx, id)?;
             let amount = Money::new(payout.amount, &payout.asset);
+            let after = json!({ "state": "approved", "amount": amount, "bank_file": bank_file });
+            audit::record(tx, by, "payout.approved", id, json!({ "state": "requested" }), after)?;
             mail::enqueue(tx, payout.owner, &mail::Template::PayoutApproved { amount })?;
         }
         Ok(ApprovedRun { bank_file })

@@ -67,6 +67,7 @@ pub fn start_on(store: Store, config: &Config) -> anyhow::Result<Running> {
         desk: desk.clone(),
         quotes: tokio::sync::Semaphore::new(1),
         allow_test_deposits: config.allow_test_deposits,
+        trusted_proxies: config.trusted_proxies,
         checker: config.checker.clone().map(checker).transpose()?,
     });
     let transport = match &config.smtp_url {

@@ -39,6 +39,7 @@ kinds! {
     Account AccountId "acct";
     Approval ApprovalId "appr";
     Attempt AttemptId "attempt";
+    AuditEvent AuditEventId "audit";
     BankFile BankFileId "file";
     Bid BidId "bid";
     Clearing ClearingId "clearing";

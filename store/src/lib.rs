@@ -28,8 +28,8 @@ pub use database::{Env, Store, Tx, lock_row};
 pub use day::{Day, Month};
 pub use error::{Error, Result};
 pub use id::{
-    AccountId, ApprovalId, AttemptId, BankFileId, BidId, ClearingId, ConsentId, DepositId,
-    HoldEventId, HoldId, Id, IdSource, JobId, Kind, LeaseId, MailId, NodeId, PartyId, PayoutId,
-    PeriodEventId, RequestId, TaskId, TransactionId, VehicleId, kind,
+    AccountId, ApprovalId, AttemptId, AuditEventId, BankFileId, BidId, ClearingId, ConsentId,
+    DepositId, HoldEventId, HoldId, Id, IdSource, JobId, Kind, LeaseId, MailId, NodeId, PartyId,
+    PayoutId, PeriodEventId, RequestId, TaskId, TransactionId, VehicleId, kind,
 };
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

@@ -833,12 +833,34 @@ table! {
     }
 }
 
+table! {
+    audit_event (id) {
+        id -> Binary,
+        at -> BigInt,
+        actor -> Text,
+        action -> Text,
+        subject -> Text,
+        state_before -> Nullable<Text>,
+        state_after -> Nullable<Text>,
+        request_id -> Nullable<Text>,
+    }
+}
+
+table! {
+    audit_origin (event_id) {
+        event_id -> Binary,
+        address -> Text,
+    }
+}
+
 allow_tables_to_appear_in_same_query!(
     account,
     approval,
     asset,
     attempt,
     attempt_report,
+    audit_event,
+    audit_origin,
     availability,
     balance,
     ban,

@@ -56,9 +56,9 @@ async fn create(
 ) -> Result<HttpResponse> {
     let Body { value: NewApproval { proposal, reason }, fingerprint } = body;
     proposal.check_role(user.role)?;
-    let party = user.party;
-    key.once(&app.store, party, fingerprint, StatusCode::CREATED, move |tx| {
-        store::propose(tx, party, &proposal, &reason)
+    let who = user.0;
+    key.once(&app.store, who.party, fingerprint, StatusCode::CREATED, move |tx| {
+        store::propose(tx, who, &proposal, &reason)
     })
     .await
 }

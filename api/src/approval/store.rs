@@ -4,9 +4,11 @@ use ::store::schema::{approval, finance_limit};
 use ::store::{Amount, AnyConnection, ApprovalId, PartyId, Timestamp, Tx};
 use diesel::connection::TransactionManager;
 use diesel::prelude::*;
+use serde_json::{Value, json};
 
 use super::act::{self, Deed};
 use super::model::{Approval, Proposal};
+use crate::audit::{self, Actor};
 use crate::auth::Principal;
 use crate::problem::{Code, Problem, Result};
 
@@ -51,10 +53,11 @@ impl TryFrom<Row> for Approval {
 /// What would be refused if it were carried out now.
 pub fn propose(
     tx: &mut Tx<'_>,
-    by: PartyId,
+    who: Principal,
     proposal: &Proposal,
     reason: &str,
 ) -> Result<Approval> {
+    let by = who.party;
     let id: ApprovalId = tx.id();
     try_out(tx, &Deed { id, by, approved_by: by, reason }, proposal)?;
     let body = serde_json::to_string(proposal).map_err(Problem::internal)?;
@@ -69,7 +72,7 @@ pub fn propose(
             approval::proposed_at.eq(tx.now),
         ))
         .execute(tx.conn)?;
-    load(tx, id)
+    keep(tx, id, who.actor(), "approval.proposed", Value::Null)
 }
 
 /// Does it and undoes it.
@@ -100,7 +103,7 @@ pub fn approve(tx: &mut Tx<'_>, id: ApprovalId, who: Principal) -> Result<Approv
     diesel::update(approval::table.find(id))
         .set((approval::state.eq("executed"), approval::result.eq(Some(result))))
         .execute(tx.conn)?;
-    load(tx, id)
+    keep(tx, id, who.actor(), "approval.executed", json!({ "state": found.state }))
 }
 
 /// Turns it down.
@@ -108,9 +111,27 @@ pub fn approve(tx: &mut Tx<'_>, id: ApprovalId, who: Principal) -> Result<Approv
 /// # Errors
 /// `not_found`, `wrong_role`, `wrong_state`.
 pub fn reject(tx: &mut Tx<'_>, id: ApprovalId, who: Principal, reason: &str) -> Result<Approval> {
-    load(tx, id)?.proposal.check_role(who.role)?;
+    let found = load(tx, id)?;
+    found.proposal.check_role(who.role)?;
     decide(tx, id, "rejected", who.party, Some(reason))?;
-    load(tx, id)
+    keep(tx, id, who.actor(), "approval.rejected", json!({ "state": found.state }))
+}
+
+/// Keeps the act in the log. Reasons are a person's words and stay in the proposal.
+fn keep(
+    tx: &mut Tx<'_>,
+    id: ApprovalId,
+    by: Actor,
+    act: &'static str,
+    before: Value,
+) -> Result<Approval> {
+    let now = load(tx, id)?;
+    let after = json!({
+        "kind": now.proposal.kind(), "state": now.state, "proposed_by": now.proposed_by,
+        "result": now.result,
+    });
+    audit::record(tx, by, act, id, before, after)?;
+    Ok(now)
 }
 
 fn decide(

@@ -6,11 +6,13 @@ use garde::Validate;
 use scheduler::BanKind;
 use scheduler::ban::{self, BanRow};
 use serde::{Deserialize, Serialize};
-use store::{PartyId, Timestamp};
+use serde_json::{Value, json};
+use store::{PartyId, Timestamp, Tx};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::app::App;
+use crate::audit::{self, Actor};
 use crate::auth::Operator;
 use crate::body::Body;
 use crate::idempotency::IdempotencyKey;
@@ -91,13 +93,34 @@ async fn impose(
     key: IdempotencyKey,
     body: Body<NewBan>,
 ) -> Result<HttpResponse> {
-    let by = operator.party;
+    let by = *operator;
     let Body { value: NewBan { kind, subject, reason, until }, fingerprint } = body;
     let new = ban::NewBan { kind, subject, reason, until };
-    key.once(&app.store, by, fingerprint, StatusCode::CREATED, move |tx| {
-        Ok(Ban::from(ban::impose(tx, by, &new)?))
+    key.once(&app.store, by.party, fingerprint, StatusCode::CREATED, move |tx| {
+        impose_as(tx, by.party, by.actor(), &new)
     })
     .await
+}
+
+/// Bans, and keeps that in the log of privileged acts.
+pub fn impose_as(tx: &mut Tx<'_>, party: PartyId, by: Actor, new: &ban::NewBan) -> Result<Ban> {
+    let row = ban::impose(tx, party, new)?;
+    let after = json!({ "kind": row.kind.as_str(), "until": row.until });
+    audit::record(tx, by, "ban.imposed", &row.subject, Value::Null, after)?;
+    Ok(row.into())
+}
+
+/// Lifts a ban, and keeps that in the log of privileged acts.
+pub fn lift_as(
+    tx: &mut Tx<'_>,
+    party: PartyId,
+    by: Actor,
+    kind: BanKind,
+    subject: &str,
+) -> Result<()> {
+    ban::lift(tx, party, kind, subject)?;
+    let before = json!({ "kind": kind.as_str() });
+    Ok(audit::record(tx, by, "ban.lifted", subject, before, Value::Null)?)
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -140,7 +163,7 @@ async fn lift(
 ) -> Result<HttpResponse> {
     let (kind, subject) = path.into_inner();
     let kind = BanKind::parse(&kind).ok_or_else(|| Problem::new(Code::NotFound))?;
-    let by = operator.party;
-    app.write(move |tx| Ok(ban::lift(tx, by, kind, &subject)?)).await?;
+    let by = *operator;
+    app.write(move |tx| lift_as(tx, by.party, by.actor(), kind, &subject)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -7,12 +7,14 @@ use garde::Validate;
 use ledger::period;
 use ledger::{Command, Refund, Reversal};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use store::{AccountId, Month, PartyId, Timestamp, TransactionId, Tx};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::app::App;
 use crate::approval;
+use crate::audit;
 use crate::auth::{Books, Finance};
 use crate::body::Body;
 use crate::idempotency::IdempotencyKey;
@@ -83,11 +85,14 @@ async fn reverse(
     body: Body<Why>,
 ) -> Result<HttpResponse> {
     let Body { value: Why { reason }, fingerprint } = body;
-    let party = finance.party;
+    let (party, by) = (finance.party, finance.actor());
     key.once(&app.store, party, fingerprint, StatusCode::CREATED, move |tx| {
         let key = tx.id::<store::kind::Transaction>().to_string();
         let reversal = Reversal { key, of: *id, reason, effective_at: None };
-        run(tx, Command::from(reversal), party)
+        let made = run(tx, Command::from(reversal), party)?;
+        let after = json!({ "by": made.transaction });
+        audit::record(tx, by, "transaction.reversed", *id, Value::Null, after)?;
+        Ok(made)
     })
     .await
 }
@@ -117,7 +122,7 @@ async fn refund(
     body: Body<NewRefund>,
 ) -> Result<HttpResponse> {
     let Body { value: NewRefund { account, amount, reason }, fingerprint } = body;
-    let party = finance.party;
+    let (party, by) = (finance.party, finance.actor());
     key.once(&app.store, party, fingerprint, StatusCode::CREATED, move |tx| {
         let asset = ledger::account_asset(tx, account).map_err(refund_account)?;
         if asset != amount.currency {
@@ -131,7 +136,10 @@ async fn refund(
         }
         let key = tx.id::<store::kind::Transaction>().to_string();
         let refund = Refund { key, of: *id, account, amount: amount.amount, reason };
-        run(tx, Command::from(refund), party)
+        let made = run(tx, Command::from(refund), party)?;
+        let after = json!({ "by": made.transaction, "account": account, "amount": amount });
+        audit::record(tx, by, "transaction.refunded", *id, Value::Null, after)?;
+        Ok(made)
     })
     .await
 }
@@ -200,7 +208,8 @@ async fn show_period(app: App, _books: Books, path: web::Path<String>) -> Result
 }
 
 macro_rules! period_action {
-    ($(#[$doc:meta])* $name:ident, $act:path, $route:literal, $operation:literal) => {
+    ($(#[$doc:meta])* $name:ident, $act:path, $route:literal, $operation:literal,
+        $audit:literal) => {
         $(#[$doc])*
         #[utoipa::path(operation_id = $operation, tag = "finance",
             security(("bearer" = [])), request_body = Why,
@@ -222,10 +231,14 @@ macro_rules! period_action {
             body: Body<Why>,
         ) -> Result<HttpResponse> {
             let Body { value: Why { reason }, fingerprint } = body;
-            let (party, month) = (finance.party, month(&path)?);
+            let (party, by, month) = (finance.party, finance.actor(), month(&path)?);
             key.once(&app.store, party, fingerprint, StatusCode::OK, move |tx| {
+                let before = json!({ "state": load_period(tx, month)?.state });
                 $act(tx, month, party, &reason)?;
-                load_period(tx, month)
+                let period = load_period(tx, month)?;
+                let after = json!({ "state": period.state });
+                audit::record(tx, by, $audit, month, before, after)?;
+                Ok(period)
             })
             .await
         }
@@ -287,7 +300,8 @@ period_action! {
     ///
     /// For finance, from an hour after its end. Business that counts in it and comes later is booked
     /// in the next open month; manual journals still go into it.
-    soft_close, period::soft_close, "/v1/ledger/periods/{month}/soft-close", "soft_close_period"
+    soft_close, period::soft_close, "/v1/ledger/periods/{month}/soft-close", "soft_close_period",
+    "period.soft_closed"
 }
 
 period_action! {
@@ -296,7 +310,8 @@ period_action! {
     /// For finance, from an hour after its end, when its check list is done, or despite what is left
     /// on it: then the reason begins with `despite`. Nothing is booked in it any more: what counts in
     /// it and comes later is booked in the next open month.
-    close, close_checked, "/v1/ledger/periods/{month}/close", "close_period"
+    close, close_checked, "/v1/ledger/periods/{month}/close", "close_period",
+    "period.closed"
 }
 
 period_action! {
@@ -304,12 +319,13 @@ period_action! {
     ///
     /// For finance. Another person opens it.
     ask_to_reopen, period::ask_to_reopen, "/v1/ledger/periods/{month}/ask-to-reopen",
-    "ask_to_reopen_period"
+    "ask_to_reopen_period", "period.reopen_asked"
 }
 
 period_action! {
     /// Open a month again
     ///
     /// For finance: for another person than the one who asked.
-    reopen, period::reopen, "/v1/ledger/periods/{month}/reopen", "reopen_period"
+    reopen, period::reopen, "/v1/ledger/periods/{month}/reopen", "reopen_period",
+    "period.reopened"
 }

@@ -1,16 +1,19 @@
 //! `driveway admin`.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use garde::Validate;
 use scheduler::{BanKind, ban};
-use store::{Amount, PartyId};
+use store::{Amount, PartyId, Timestamp};
 
 use super::{Answer, Failure, print_json};
+use crate::audit::{self, Actor, Filter, Format};
 use crate::config::DataConfig;
 use crate::identity::{self, model};
-use crate::problem::Code;
+use crate::problem::{Code, Problem};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -22,6 +25,31 @@ pub enum Command {
     Ban(Ban),
     /// Lift a ban.
     Unban(Unban),
+    /// Write the log of privileged acts to a file.
+    Audit(Audit),
+}
+
+#[derive(Args)]
+pub struct Audit {
+    #[command(flatten)]
+    data: DataConfig,
+    #[arg(long, default_value = "jsonl")]
+    format: Format,
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Such as `deposit.confirmed`; all if not named.
+    #[arg(long)]
+    action: Option<String>,
+    /// At this time or later, RFC 3339 or a date.
+    #[arg(long, value_parser = moment)]
+    from: Option<Timestamp>,
+    /// Before this time.
+    #[arg(long, value_parser = moment)]
+    to: Option<Timestamp>,
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| "a time is RFC 3339, or a date".to_owned())
 }
 
 #[derive(Args)]
@@ -96,11 +124,29 @@ impl Command {
             Self::AddAsset(asked) => return asked.run(json),
             Self::Ban(asked) => return asked.run(json),
             Self::Unban(asked) => return asked.run(json),
+            Self::Audit(asked) => return asked.run(json),
         };
         let party = asked.create()?;
         match json {
             true => print_json(&party)?,
             false => println!("{} {}", party.id, party.email),
+        }
+        Ok(Answer::Done)
+    }
+}
+
+impl Audit {
+    fn run(self, json: bool) -> Result<Answer, Failure> {
+        let Self { data, format, out, action, from, to } = self;
+        let store = data.open_existing()?;
+        let filter = Filter { action, from, to, ..Filter::default() };
+        let mut file = BufWriter::new(File::create(&out)?);
+        store.read(|tx| audit::write_all(tx, &filter, format, &mut file))?;
+        file.flush()?;
+        let out = out.display().to_string();
+        match json {
+            true => print_json(&serde_json::json!({ "file": out }))?,
+            false => println!("{out}"),
         }
         Ok(Answer::Done)
     }
@@ -112,12 +158,13 @@ impl Ban {
         let store = data.open()?;
         let done = store.write(|tx| {
             let until = hours.map(|hours| tx.now.plus_s(hours * 3_600));
-            ban::impose(tx, PartyId::NIL, &ban::NewBan { kind, subject, reason, until })
+            let new = ban::NewBan { kind, subject: subject.clone(), reason, until };
+            crate::ban::impose_as(tx, PartyId::NIL, Actor::COMMAND_LINE, &new)
         });
         let row = done.map_err(refused)?;
         match json {
-            true => print_json(&crate::ban::Ban::from(row))?,
-            false => println!("{} {} is banned", row.kind, row.subject),
+            true => print_json(&row)?,
+            false => println!("{kind} {subject} is banned"),
         }
         Ok(Answer::Done)
     }
@@ -127,7 +174,8 @@ impl Unban {
     fn run(self, json: bool) -> Result<Answer, Failure> {
         let Self { data, kind, subject } = self;
         let store = data.open()?;
-        let done = store.write(|tx| ban::lift(tx, PartyId::NIL, kind, &subject));
+        let done = store
+            .write(|tx| crate::ban::lift_as(tx, PartyId::NIL, Actor::COMMAND_LINE, kind, &subject));
         done.map_err(refused)?;
         match json {
             true => print_json(&serde_json::json!({ "lifted": subject }))?,
@@ -137,11 +185,11 @@ impl Unban {
     }
 }
 
-fn refused(error: scheduler::Error) -> Failure {
-    match error {
-        scheduler::Error::Invalid { .. } => Failure::Usage(error.to_string()),
-        scheduler::Error::NotFound(_) => Failure::Refused(error.to_string()),
-        error => Failure::Other(error.into()),
+fn refused(problem: Problem) -> Failure {
+    match problem.code {
+        Code::InvalidBody => Failure::Usage(problem.to_string()),
+        Code::Internal | Code::Unavailable => Failure::Other(problem.into()),
+        _ => Failure::Refused(problem.to_string()),
     }
 }
 

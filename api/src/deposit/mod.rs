@@ -7,10 +7,12 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, get, post, web};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::app::App;
+use crate::audit;
 use crate::auth::{Customer, Finance};
 use crate::body::Body;
 use crate::fingerprint::Fingerprint;
@@ -146,9 +148,12 @@ async fn confirm(
     key: IdempotencyKey,
     id: web::Path<DepositId>,
 ) -> Result<HttpResponse> {
-    let party = finance.party;
+    let (party, by) = (finance.party, finance.actor());
     key.once(&app.store, party, Fingerprint::none(), StatusCode::OK, move |tx| {
-        store::confirm(tx, *id, party)
+        let confirmed = store::confirm(tx, *id, party)?;
+        let after = json!({ "state": "confirmed", "amount": confirmed.amount });
+        audit::record(tx, by, "deposit.confirmed", *id, json!({ "state": "pending" }), after)?;
+        Ok(confirmed)
     })
     .await
 }

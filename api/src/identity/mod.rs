@@ -10,6 +10,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use self::model::{AccessToken, Login, Party, Role, SignUp};
 use crate::app::App;
+use crate::audit::{self, Actor};
 use crate::auth::AnyUser;
 use crate::body::Body;
 use crate::problem::{Code, Problem, Result};
@@ -34,10 +35,11 @@ async fn sign_up(app: App, body: Body<SignUp>) -> Result<HttpResponse> {
 
 fn create_user(store: &::store::Store, request: SignUp) -> Result<Party> {
     let SignUp { email, password, name, role } = request;
-    add_user(store, &email, &name, role.into(), &password)
+    let hash = password::hash(&password)?;
+    store.write(|tx| self::store::create(tx, &email, &name, role.into(), &hash))
 }
 
-/// A party of any role: what the command line uses too.
+/// A party of any role, made by whoever runs the server.
 pub fn add_user(
     store: &::store::Store,
     email: &str,
@@ -46,7 +48,13 @@ pub fn add_user(
     password: &str,
 ) -> Result<Party> {
     let hash = password::hash(password)?;
-    store.write(|tx| self::store::create(tx, email, name, role, &hash))
+    store.write(|tx| {
+        let party = self::store::create(tx, email, name, role, &hash)?;
+        let after = serde_json::json!({ "role": role });
+        let by = Actor::COMMAND_LINE;
+        audit::record(tx, by, "user.created", party.id, serde_json::Value::Null, after)?;
+        Ok(party)
+    })
 }
 
 /// Log in

@@ -5,12 +5,14 @@ use actix_web::{HttpResponse, delete, get, post, put, web};
 use garde::Validate;
 use scheduler::market::{FeeRate, Halt};
 use serde::{Deserialize, Serialize};
-use store::{PartyId, Timestamp};
+use serde_json::{Value, json};
+use store::{PartyId, Timestamp, Tx};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::app::App;
 use crate::approval::{self, Approval, Proposal};
+use crate::audit;
 use crate::auth::{AnyUser, Operator};
 use crate::body::Body;
 use crate::idempotency::IdempotencyKey;
@@ -89,11 +91,18 @@ async fn halt_region(
     path: web::Path<(String, String)>,
     body: Body<HaltReason>,
 ) -> Result<HttpResponse> {
-    let (party, reason) = (operator.party, body.value.reason);
+    let (by, reason) = (*operator, body.value.reason);
     let (id, region) = path.into_inner();
-    let halt =
-        app.write(move |tx| Ok(scheduler::market::halt(tx, party, &id, &region, &reason)?)).await?;
-    Ok(HttpResponse::Ok().json(HaltRow::from(halt)))
+    let halt = app.write(move |tx| {
+        let halt = scheduler::market::halt(tx, by.party, &id, &region, &reason)?;
+        // Halted twice it stays as it was halted first: then nothing was done.
+        if halt.halted_at == tx.now {
+            let after = json!({ "halted": true });
+            audit::record(tx, by.actor(), "region.halted", &region, Value::Null, after)?;
+        }
+        Ok(HaltRow::from(halt))
+    });
+    Ok(HttpResponse::Ok().json(halt.await?))
 }
 
 /// Lift a halt
@@ -111,9 +120,19 @@ async fn lift_halt(
     operator: Operator,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse> {
-    let party = operator.party;
+    let by = *operator;
     let (id, region) = path.into_inner();
-    app.write(move |tx| Ok(scheduler::market::lift_halt(tx, party, &id, &region)?)).await?;
+    let lift = move |tx: &mut Tx<'_>| {
+        let halts = scheduler::market::halts(tx, &id, MAX_HALTS)?;
+        let halted = halts.iter().any(|halt| halt.region == region && halt.lifted_at.is_none());
+        scheduler::market::lift_halt(tx, by.party, &id, &region)?;
+        if halted {
+            let before = json!({ "halted": true });
+            audit::record(tx, by.actor(), "region.halt_lifted", &region, before, Value::Null)?;
+        }
+        Ok(())
+    };
+    app.write(lift).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -180,12 +199,12 @@ async fn set_fee(
     id: web::Path<String>,
     body: Body<NewFee>,
 ) -> Result<HttpResponse> {
-    let party = operator.party;
+    let who = operator.0;
     let Body { value: NewFee { from, fee_ppm, credit_bonus_ppm }, fingerprint } = body;
-    key.once(&app.store, party, fingerprint, StatusCode::ACCEPTED, move |tx| {
+    key.once(&app.store, who.party, fingerprint, StatusCode::ACCEPTED, move |tx| {
         let market = id.into_inner();
         let fee = approval::Fee { market, from, fee_ppm, credit_bonus_ppm };
-        approval::propose(tx, party, &Proposal::Fee(fee), "a new fee")
+        approval::propose(tx, who, &Proposal::Fee(fee), "a new fee")
     })
     .await
 }

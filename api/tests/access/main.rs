@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod approval;
+mod audit;
 mod book;
 mod client;
 mod identity;

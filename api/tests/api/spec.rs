@@ -13,6 +13,8 @@ const ROUTES: &[&str] = &[
     "POST /v1/signup",
     "POST /v1/login",
     "GET /v1/me",
+    "GET /v1/audit",
+    "GET /v1/audit/export",
     "PUT /v1/blobs/{digest}",
     "GET /v1/blobs/{digest}",
     "POST /v1/deposits",

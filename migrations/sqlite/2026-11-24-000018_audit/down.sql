@@ -1,0 +1,2 @@
+DROP TABLE audit_origin;
+DROP TABLE audit_event;
