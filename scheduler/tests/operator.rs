@@ -24,10 +24,11 @@ on_both_databases! {
         let halt = |region: &str, reason: &str| {
             world.db.store.write(|tx| market::halt(tx, operator, "us", region, reason))
         };
-        let halted = halt("us-ca", "  odd prices ").unwrap();
+        let (halted, new) = halt("us-ca", "  odd prices ").unwrap();
+        assert!(new);
         assert_eq!((halted.reason.as_str(), halted.halted_by), ("odd prices", operator));
         world.db.clock.advance_s(1);
-        assert_eq!(halt("us-ca", "again").unwrap(), halted, "halted once");
+        assert_eq!(halt("us-ca", "again").unwrap(), (halted.clone(), false), "halted once");
         for (region, reason) in [("us-ca", " "), ("us-ca", &"x".repeat(501))] {
             assert!(matches!(halt(region, reason), Err(Error::Invalid { pointer: "/reason", .. })));
         }

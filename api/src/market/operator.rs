@@ -94,9 +94,8 @@ async fn halt_region(
     let (by, reason) = (*operator, body.value.reason);
     let (id, region) = path.into_inner();
     let halt = app.write(move |tx| {
-        let halt = scheduler::market::halt(tx, by.party, &id, &region, &reason)?;
-        // Halted twice it stays as it was halted first: then nothing was done.
-        if halt.halted_at == tx.now {
+        let (halt, new) = scheduler::market::halt(tx, by.party, &id, &region, &reason)?;
+        if new {
             let after = json!({ "halted": true });
             audit::record(tx, by.actor(), "region.halted", &region, Value::Null, after)?;
         }

@@ -20,7 +20,8 @@ pub struct Halt {
     pub lifted_by: Option<PartyId>,
 }
 
-/// Halts a region from the next placing on. Halted twice it stays as it was halted first.
+/// Halts a region from the next placing on, and tells whether this did it: halted twice it stays as it
+/// was halted first.
 ///
 /// # Errors
 /// [`Error::NotFound`] for a region that is not of this market; [`Error::Invalid`] without a
@@ -31,7 +32,7 @@ pub fn halt(
     market: &str,
     region: &str,
     reason: &str,
-) -> Result<Halt> {
+) -> Result<(Halt, bool)> {
     let reason = reason.trim();
     if reason.is_empty() || reason.chars().count() > 500 {
         return Err(Error::invalid("/reason", "1 to 500 characters"));
@@ -39,7 +40,7 @@ pub fn halt(
     own_region(tx, market, region)?;
     lock_market(tx, market)?;
     if let Some(live) = live_halt(tx, region)? {
-        return Ok(live);
+        return Ok((live, false));
     }
     diesel::insert_into(region_halt::table)
         .values((
@@ -49,7 +50,8 @@ pub fn halt(
             region_halt::reason.eq(reason),
         ))
         .execute(tx.conn)?;
-    live_halt(tx, region)?.ok_or_else(|| Error::corrupt("the halt is not there"))
+    let halt = live_halt(tx, region)?.ok_or_else(|| Error::corrupt("the halt is not there"))?;
+    Ok((halt, true))
 }
 
 /// Opens the region again. What is not halted stays so.
