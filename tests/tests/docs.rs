@@ -82,3 +82,14 @@ fn finance(place: &Place) {
     assert!(text.contains("The book is as it was sealed"), "{text}");
     assert!(place.dir.path().join("journal.hledger").exists());
 }
+
+#[test]
+fn operators_commands_look_back_sqlite() {
+    let place = Place::sqlite();
+    std::fs::create_dir_all(place.data()).unwrap();
+    assert_eq!(Server::start(&place, 0).interrupt(), Some(0));
+    let ban = format!("driveway admin ban program {} --reason 'it mines coins'", "a".repeat(64));
+    bash(&format!("{ban}\n{}", commands("docs/operators.md")), &place, place.dir.path());
+    let log = std::fs::read_to_string(place.dir.path().join("audit.jsonl")).unwrap();
+    assert!(log.contains("ban.imposed") && log.contains("command_line"), "{log}");
+}

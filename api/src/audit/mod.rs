@@ -104,6 +104,5 @@ async fn export_log(
     answer
         .content_type(kind)
         .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")));
-    streamed(app.store.clone(), answer, move |tx, out| Ok(write_all(tx, &filter, format, out)?))
-        .await
+    streamed(app.store.clone(), answer, move |tx, out| write_all(tx, &filter, format, out)).await
 }

@@ -63,9 +63,9 @@ on_both_databases! {
         }
 
         let subject = confirmed["subject"].as_str().unwrap();
-        assert_eq!(acts(&api, &operator, &format!("&subject={subject}")), [confirmed.clone()]);
+        assert_eq!(acts(&api, &operator, &format!("&subject={subject}")), *std::slice::from_ref(confirmed));
         assert_eq!(acts(&api, &operator, &format!("&actor={ann}")).len(), 3);
-        assert_eq!(acts(&api, &operator, "&action=region.halted"), [all[5].clone()]);
+        assert_eq!(acts(&api, &operator, "&action=region.halted"), *std::slice::from_ref(&all[5]));
         assert_eq!(acts(&api, &operator, "&from=2026-11-24T00:00:01Z").len(), 0);
         assert_eq!(acts(&api, &operator, "&to=2026-11-24T00:00:01Z").len(), 7);
         let first = api.get("/v1/audit?limit=5", &operator).ok();
