@@ -344,7 +344,8 @@ fn vacate_orders_are_obeyed_and_what_is_not_ours_is_dropped_silently() {
     *platform.vacate.lock().unwrap() = Some(VacateReason::ConsentWithdrawn);
     drive(&mut agent, &platform, &parked(), |agent| phase(agent) == Some(Phase::Leaving));
     drive(&mut agent, &platform, &parked(), |_| !platform.ends().is_empty());
-    assert!(matches!(platform.ends()[0], AttemptState::Vacated { metered_us: 1.. }));
+    // How long it ran is not said: on a busy machine its worker may not have begun yet.
+    assert!(matches!(platform.ends()[0], AttemptState::Vacated { .. }), "{:?}", platform.ends());
 }
 
 #[test]
@@ -625,13 +626,13 @@ fn out_of_the_network_the_car_ends_the_work_with_the_term_and_is_told_so_on_retu
     let pool = Arc::new(pool(1));
     let mut agent = Agent::new(Arc::clone(&pool));
     let order = platform.give("a", &guest(FOREVER), b"");
-    *platform.order.lock().unwrap() = Some(Order { term_ms: 1_500, ..order });
+    *platform.order.lock().unwrap() = Some(Order { term_ms: 4_000, ..order });
     drive(&mut agent, &platform, &parked(), |agent| phase(agent) == Some(Phase::Running));
     *platform.order.lock().unwrap() = None;
     *platform.lose.lock().unwrap() = u32::MAX;
     let began = Instant::now();
     drive(&mut agent, &platform, &parked(), |agent| phase(agent) == Some(Phase::Reporting));
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < Duration::from_secs(10));
     assert!(agent.take_word().is_none());
     *platform.vacate.lock().unwrap() = Some(VacateReason::NotYours);
     *platform.lose.lock().unwrap() = 0;
